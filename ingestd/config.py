@@ -1,0 +1,246 @@
+"""The configuration: one typed struct with its defaults, from a TOML file, the environment and systemd credentials."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from ingestd.errors import ConfigError
+
+PREFIX = "INGESTD__"
+DEFAULT_PATH = Path("/etc/ingestd/config.toml")
+
+Seconds = Annotated[float, Meta(gt=0)]
+Count = Annotated[int, Meta(ge=1)]
+Address = Annotated[str, Meta(pattern=r"^$|^(\[[0-9a-fA-F:.]+\]|[^\[\]:\s]+):[0-9]{1,5}$")]
+Mode = Annotated[str, Meta(pattern=r"^0?[0-7]{3}$")]
+
+
+class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A table of the file. An unknown key is an error, so that a typing error cannot pass for a setting."""
+
+
+class Database(Section, frozen=True):
+    """Where the mail is kept."""
+
+    url: str = ""
+    migrate: Literal["auto", "check"] = "auto"
+    timeout: Seconds = 30.0
+    pool_size: Count = 5
+    data_directory: str = ""
+    bindir: str = ""
+
+
+class Listen(Section, frozen=True):
+    """One protocol's addresses."""
+
+    address: Address = ""
+    socket: str = ""
+    socket_mode: Mode = "660"
+
+
+class Lmtp(Listen, frozen=True):
+    """LMTP: one reply per recipient. What a mail server should use."""
+
+    address: Address = "127.0.0.1:8024"
+
+
+class Smtp(Listen, frozen=True):
+    """SMTP: for `git send-email` and mail servers that cannot speak LMTP."""
+
+    address: Address = "127.0.0.1:8025"
+
+
+class Limits(Section, frozen=True):
+    """How much is taken at once, and how long we wait."""
+
+    message_size: Annotated[int, Meta(ge=64 * 1024)] = 50 * 1024 * 1024
+    recipients: Annotated[int, Meta(ge=100)] = 1000  # RFC 5321 section 4.5.3.1.8: at least 100
+    connections: Count = 500
+    idle_timeout: Seconds = 300.0
+    data_timeout: Seconds = 180.0
+    queue_mails: Count = 1000
+    queue_bytes: Annotated[int, Meta(ge=1024 * 1024)] = 256 * 1024 * 1024
+    queue_wait: Seconds = 30.0
+    drain: Seconds = 30.0
+
+
+class Mail(Section, frozen=True):
+    """What is taken."""
+
+    unknown_list: Literal["keep", "refuse"] = "keep"
+
+
+class Log(Section, frozen=True):
+    """What is logged, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "text"] = "auto"
+
+
+class List(Section, frozen=True):
+    """A mailing list."""
+
+    id: Annotated[str, Meta(min_length=1)]
+    name: str = ""
+    address: str = ""
+    recipients: tuple[str, ...] = ()
+    former_ids: tuple[str, ...] = ()
+
+
+class Config(Section, frozen=True):
+    """Everything, with its defaults."""
+
+    hostname: str = "localhost"
+    database: Database = Database()
+    lmtp: Lmtp = Lmtp()
+    smtp: Smtp = Smtp()
+    limits: Limits = Limits()
+    mail: Mail = Mail()
+    log: Log = Log()
+    lists: tuple[List, ...] = ()
+
+
+def find(path: Path | None, environment: Mapping[str, str]) -> Path | None:
+    """The file to read: `path`, else $INGESTD_CONFIG, else /etc/ingestd/config.toml where there is one."""
+    if path is not None:
+        return path
+    if environment.get("INGESTD_CONFIG"):
+        return Path(environment["INGESTD_CONFIG"])
+    return DEFAULT_PATH if DEFAULT_PATH.exists() else None
+
+
+def load(path: Path | None = None, environment: Mapping[str, str] | None = None) -> Config:
+    """Read the configuration. ConfigError, one line with file, key and what is allowed, when it cannot be used."""
+    environment = os.environ if environment is None else environment
+    found = find(path, environment)
+    tree = {} if found is None else _read(found)
+    config = _convert(tree, str(found))
+    overlay = _overlay(environment)
+    for names, (variable, value) in overlay.items():
+        tree = _set(tree, names, value, variable)
+        config = _convert(tree, variable)
+    url = _database_url(environment)
+    if url is not None:
+        config = msgspec.structs.replace(config, database=msgspec.structs.replace(config.database, url=url))
+    _check(config, str(found) if found is not None else "configuration")
+    return config
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
+
+
+def _convert(tree: Mapping[str, Any], source: str) -> Config:
+    try:
+        return msgspec.convert(tree, Config, strict=True)
+    except msgspec.ValidationError as error:
+        problem, _, where = str(error).partition(" - at ")
+        key = where.strip("`").removeprefix("$").removeprefix(".")
+        raise ConfigError(f"{source}: {key + ': ' if key else ''}{problem}") from error
+
+
+def _overlay(environment: Mapping[str, str]) -> dict[tuple[str, ...], tuple[str, Any]]:
+    """INGESTD__SECTION__KEY=value -> (section, key): (variable, value); values as in TOML, or a bare string."""
+    overlay = {}
+    for variable in sorted(environment):
+        if variable.startswith(PREFIX):
+            names = tuple(name.lower() for name in variable.removeprefix(PREFIX).split("__"))
+            overlay[names] = (variable, _value(environment[variable]))
+    return overlay
+
+
+def _value(text: str) -> Any:  # noqa: ANN401 - whatever TOML can say
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except (tomllib.TOMLDecodeError, KeyError):
+        return text
+
+
+def _set(tree: Mapping[str, Any], names: tuple[str, ...], value: Any, variable: str) -> dict[str, Any]:  # noqa: ANN401
+    """A copy of `tree` with `value` at the path `names`."""
+    head, *rest = names
+    if not rest:
+        # A password or a name may look like a number: what must be a string stays one.
+        return {**tree, head: value}
+    below = tree.get(head, {})
+    if not isinstance(below, dict):
+        raise ConfigError(f"{variable}: {head} is not a section")
+    return {**tree, head: _set(below, tuple(rest), value, variable)}
+
+
+def _database_url(environment: Mapping[str, str]) -> str | None:
+    """The URL from where secrets live: the environment, else systemd's credentials."""
+    if environment.get("INGESTD_DATABASE_URL"):
+        return environment["INGESTD_DATABASE_URL"]
+    directory = environment.get("CREDENTIALS_DIRECTORY")
+    if directory:
+        path = Path(directory, "database_url")
+        try:
+            return path.read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: {error}") from error
+    return None
+
+
+def _check(config: Config, source: str) -> None:
+    """What types cannot say."""
+    for name, section in (("lmtp", config.lmtp), ("smtp", config.smtp)):
+        port = section.address.rpartition(":")[2]
+        if section.address and int(port) > 65535:
+            raise ConfigError(f"{source}: {name}.address: port {port} is not between 0 and 65535")
+    if not any(section.address or section.socket for section in (config.lmtp, config.smtp)):
+        raise ConfigError(f"{source}: lmtp, smtp: no address or socket to listen on")
+    if "://" not in config.database.url and config.database.url:
+        raise ConfigError(f"{source}: database.url: expected postgresql://...")
+    seen: dict[str, str] = {}
+    for list_ in config.lists:
+        for id_ in (list_.id, *list_.former_ids):
+            if id_.lower() in seen:
+                raise ConfigError(f"{source}: lists: {id_} is given twice")
+            seen[id_.lower()] = list_.id
+    if config.limits.queue_bytes < config.limits.message_size:
+        raise ConfigError(
+            f"{source}: limits.queue_bytes: must be at least limits.message_size ({config.limits.message_size})"
+        )
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """`host:port` or `[v6]:port` -> (host, port)."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+MASK = "(hidden)"
+
+
+def show(config: Config) -> dict[str, Any]:
+    """The resolved configuration as plain values, secrets masked."""
+    tree: dict[str, Any] = msgspec.to_builtins(config)
+    url = config.database.url
+    if url:
+        head, mark, tail = url.partition("://")
+        credentials, at, rest = tail.rpartition("@")
+        user = credentials.partition(":")[0]
+        hidden = f"{user}:{MASK}" if ":" in credentials else user
+        shown = f"{head}{mark}{hidden}{at}{rest}"
+        before, question, query = shown.partition("?")
+        parts = [
+            f"{name}={MASK}" if name.lower() in {"password", "sslpassword"} else part
+            for part in query.split("&")
+            for name in [part.partition("=")[0]]
+        ]
+        tree["database"]["url"] = before + question + "&".join(parts) if question else shown
+    return tree

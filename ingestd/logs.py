@@ -1,0 +1,43 @@
+"""Logs on standard error: JSON lines with a priority for journald, readable lines on a terminal."""
+
+import logging
+import sys
+from typing import Literal
+
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+# systemd reads a leading <N> as the line's priority (sd-daemon(3)).
+PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
+
+
+def set_up(level: str, form: Literal["auto", "json", "text"]) -> None:
+    """Send our lines, and warnings of libraries, to standard error. `auto`: text on a terminal, else JSON."""
+    text = form == "text" or (form == "auto" and sys.stderr.isatty())
+    shared: list[structlog.typing.Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer: list[structlog.typing.Processor] = (
+        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        if text
+        else [
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+            _prioritize,
+        ]
+    )
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[*shared, *renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format="<4>%(name)s: %(message)s", force=True
+    )
+
+
+def _prioritize(_logger: WrappedLogger, name: str, line: EventDict | str) -> str:
+    return f"<{PRIORITIES.get(name, 6)}>{line}"
