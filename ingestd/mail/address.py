@@ -1,0 +1,111 @@
+"""Names and addresses of From and its kin (RFC 5322 section 3.4), read with patience and in linear time."""
+
+import re
+
+from ingestd.mail import header
+from ingestd.mail.values import Person
+
+MAX_PEOPLE = 2_000
+MAX_LENGTH = 998  # characters of a name or an address
+
+_BARE = re.compile(r"[^\s<>()\[\],;:\"]+@[^\s<>()\[\],;:\"]+")
+_AT = re.compile(r"^([\w.+-]+) at ([\w.-]+)$", re.ASCII)
+_MAILTO = re.compile(r"<mailto:[^<>]*>?", re.IGNORECASE)
+
+
+def people(value: str) -> list[Person]:
+    """Everybody a field names, in order; groups are opened, empty places skipped."""
+    return [one for one in (_person(piece) for piece in _pieces(value)) if one.name or one.email][:MAX_PEOPLE]
+
+
+def person(value: str) -> Person:
+    """The first one a field names; where commas in an unquoted name hide him, the name takes them in."""
+    found = people(value)
+    if not found:
+        return Person("", "")
+    if not found[0].email and len(found) > 1:
+        # `Matuszczak, Piotr <p@x>` without quotes: what stands before the first address is one name
+        names = []
+        for one in found:
+            names.append(one.name)
+            if one.email:
+                return Person(", ".join(name for name in names if name), one.email)
+    return found[0]
+
+
+def _pieces(value: str) -> list[str]:
+    """Cut at the commas and semicolons that are outside quotes, comments and brackets."""
+    if '"' not in value and "(" not in value and "," not in value and ";" not in value:
+        return [value]
+    pieces = []
+    start = at = 0
+    depth = 0
+    quoted = angle = False
+    for at, char in enumerate(value):
+        if quoted:
+            quoted = char != '"' or _escaped(value, at)
+        elif char == '"' and not depth:
+            quoted = '"' in value[at + 1 : at + 1 + MAX_LENGTH]
+        elif char == "(":
+            depth += 1
+        elif char == ")":
+            depth = max(depth - 1, 0)
+        elif char in "<>" and not depth:
+            angle = char == "<"
+        elif char in ",;" and not depth and not angle:
+            pieces.append(value[start:at])
+            start = at + 1
+    pieces.append(value[start:])
+    return pieces
+
+
+def _escaped(value: str, at: int) -> bool:
+    return value[at - 1] == "\\" and value[at - 2] != "\\"
+
+
+def _person(piece: str) -> Person:
+    """One name and address: `"name" <addr>`, `addr (name)`, `user at host (name)` or `addr`."""
+    text = piece.strip()
+    if not text:
+        return Person("", "")
+    start = text.rfind("<")
+    end = text.find(">", start)
+    if start >= 0:
+        if _MAILTO.search(text):
+            text = _MAILTO.sub(">" if "<" in text[: text.lower().find("<mailto:")] else "", text)
+            return _person(text) if "<mailto:" not in text.lower() else Person(_name(text), "")
+        email = text[start + 1 : end if end >= 0 else len(text)]
+        behind = text[end + 1 :].strip() if end >= 0 else ""
+        name = _name(text[:start])
+        if not name and behind.startswith("("):
+            name = _name(behind.strip("()"))
+        return Person(name, _email(email))
+    before, paren, comment = text.partition("(")
+    before = before.strip().strip('"')
+    if found := _AT.match(before):
+        return Person(_name(comment.rstrip(") ")), f"{found.group(1)}@{found.group(2)}")
+    if "@" in before and " " not in before:
+        return Person(_name(comment.rstrip(") ")) if paren else "", _email(before))
+    decoded = header.one_line(text)
+    if "<" in decoded and decoded != text:  # the whole field in one encoded word
+        return _person(decoded)
+    if found := _BARE.search(decoded):
+        return Person(_name(decoded[: found.start()]), _email(found.group()))
+    return Person(_name(text), "")
+
+
+def _name(text: str) -> str:
+    """Quotes and escapes off, encoded words read, blanks collapsed."""
+    text = text.strip()
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        text = text[1:-1]
+        if "\\" in text:
+            text = re.sub(r"\\(.)", r"\1", text)
+    name = header.one_line(text)
+    if len(name) > 1 and name[0] == name[-1] and name[0] in "\"'":
+        name = name[1:-1].strip()
+    return name[:MAX_LENGTH]
+
+
+def _email(text: str) -> str:
+    return "".join(header.decode(text).split())[:MAX_LENGTH]

@@ -1,0 +1,87 @@
+"""Who wrote a mail: From, and behind a From that a list or relay has munged."""
+
+import re
+from dataclasses import dataclass
+
+from ingestd.mail import address, header
+from ingestd.mail.values import Person
+
+_VIA = re.compile(r"\s+via(?:\s+|\s*$)", re.IGNORECASE)
+_RELAY = re.compile(r"devnull\+(.+)@kernel\.org\Z", re.IGNORECASE)
+_ROLE = re.compile(r"(?:-bounces|-owner|-request|-admin)?@", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who sent the mail by its header, munging undone, and how that is known."""
+
+    sender: Person  # as From says
+    submitter: Person  # the person behind it
+    evidence: str
+    munged: bool
+
+
+def of_header(headers: header.Headers, list_name: str | None) -> Origin:
+    """The person behind From.
+
+    "X via LIST <list address>" is undone by X-Original-From (lists, b4's relay), X-Original-Sender, Author:, a
+    Reply-To or Cc of the same name, and at last a Reply-To that names one person who is not the list. Where all
+    fail the sender stays as he is: two strangers must not become one person.
+    """
+    sender = address.person(headers.first("from") or "")
+    if not sender.name and not sender.email:
+        fallback = address.person(headers.first("sender") or "")
+        return Origin(sender, fallback, "sender" if str(fallback) else "none", munged=False)
+    via = _VIA.search(sender.name)
+    relay = _RELAY.match(sender.email)
+    if not (via and via.start()) and not relay and not _is_list(sender.email, headers, list_name):
+        return Origin(sender, sender, "from", munged=False)
+    if not via and not relay:
+        return _unmunge(headers, sender, sender.name)
+    return _unmunge(headers, sender, sender.name[: via.start()].strip() if via else sender.name)
+
+
+def _is_list(email: str, headers: header.Headers, list_name: str | None) -> bool:
+    """Is this the list's own address? (`List-Post`, or the list's name before the @.)"""
+    low = email.lower()
+    post = headers.first("list-post")
+    if post and f"mailto:{low}>" in post.lower():
+        return True
+    return bool(list_name) and low.partition("@")[0] == list_name and low in (headers.first("to") or "").lower()
+
+
+def _unmunge(headers: header.Headers, sender: Person, name: str) -> Origin:
+    name = name.strip().strip("\"'")
+    for field in ("x-original-from", "x-mailman-original-from", "author", "x-original-sender"):
+        value = headers.first(field)
+        found = address.person(value) if value else Person("", "")
+        if "@" in found.email and found.email.lower() != sender.email.lower():
+            return Origin(sender, Person(found.name or name, found.email), field, munged=True)
+    answer_to = [one for value in headers.all("reply-to") for one in address.people(value)]
+    copies = [one for value in headers.all("cc") for one in address.people(value)]
+    for field, people in (("reply-to", answer_to), ("cc", copies)):
+        for one in people:
+            if name and _same_name(one.name, name) and one.email.lower() != sender.email.lower():
+                return Origin(sender, one, field, munged=True)
+    others = [one for one in answer_to if "@" in one.email and not _listlike(one.email, headers, sender)]
+    if len({one.email.lower() for one in others}) == 1:
+        return Origin(sender, Person(others[0].name or name, others[0].email), "reply-to", munged=True)
+    return Origin(sender, sender, "from, munged", munged=True)
+
+
+def _same_name(one: str, other: str) -> bool:
+    """Equal but for order around a comma, quotes and case."""
+    return _plain(one) == _plain(other)
+
+
+def _plain(name: str) -> str:
+    last, comma, first = name.lower().replace('"', "").replace("'", "").partition(",")
+    return " ".join((f"{first} {last}" if comma else last).split())
+
+
+def _listlike(email: str, headers: header.Headers, sender: Person) -> bool:
+    low = email.lower()
+    if low == sender.email.lower():
+        return True
+    post = (headers.first("list-post") or "").lower()
+    return low in post or bool(_ROLE.search(low) and _ROLE.search(low).group() != "@")  # type: ignore[union-attr]

@@ -1,0 +1,73 @@
+"""The finer parts of a patch mail's text: in-body headers, commit message, notes, diffstat."""
+
+import re
+
+from ingestd.mail.values import Parts
+
+_IN_BODY = re.compile(r">?(From|Subject|Date)[ \t]*:[ \t]*(.*)", re.IGNORECASE)
+_ANY_HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,60}[ \t]*:")
+_FROM_LINE = re.compile(r"[ >]{0,2}From [0-9a-f]{40} Mon Sep 17 00:00:00 2001\s*\Z")
+_STAT_LINE = re.compile(r" \S.{0,500}\| +(?:\d+|Bin|Unmerged)\b| \d+ files? changed\b| (?:create|delete) mode \d|"
+                        r" (?:rename|copy|rewrite) .{1,500}\(\d+%\)| mode change \d")  # fmt: skip
+_SEPARATOR = re.compile(r"---[ \t]*\Z")
+
+
+def read(message: str) -> Parts:
+    """Take the text above a diff apart (git-am(1), "DISCUSSION").
+
+    In-body headers are From, Subject and Date lines at the top, folded or not; the commit message runs to the first
+    line of three dashes; notes are what stands between that and the diffstat.
+    """
+    lines = message.split("\n")
+    headers, at = _in_body(lines)
+    end = next((place for place in range(at, len(lines)) if _SEPARATOR.match(lines[place])), len(lines))
+    below = lines[end + 1 :]
+    stat = next((place for place, line in enumerate(below) if _STAT_LINE.match(line)), len(below))
+    stat_end = stat
+    while stat_end < len(below) and (_STAT_LINE.match(below[stat_end]) or below[stat_end].startswith(" ...")):
+        stat_end += 1
+    return Parts(
+        in_body=headers,
+        message="\n".join(lines[at:end]).strip("\n").rstrip(),
+        notes="\n".join(below[:stat] + below[stat_end:]).strip("\n").rstrip(),
+        diffstat="\n".join(below[stat:stat_end]),
+    )
+
+
+def _in_body(lines: list[str]) -> tuple[tuple[tuple[str, str], ...], int]:
+    """In-body headers and the line where the message begins."""
+    at = 0
+    while at < len(lines) and not lines[at].strip():
+        at += 1
+    if at < len(lines) and _FROM_LINE.match(lines[at]):
+        at += 1
+    start = at
+    headers: list[tuple[str, str]] = []
+    while at < len(lines):
+        line = lines[at]
+        hit = _IN_BODY.match(line)
+        if hit:
+            headers.append((hit.group(1).capitalize(), hit.group(2).strip()))
+        elif headers and line[:1] in (" ", "\t") and line.strip():
+            name, value = headers[-1]
+            headers[-1] = name, f"{value} {line.strip()}"
+        elif not (headers and _ANY_HEADER.match(line) and _all_headers(lines, start)):
+            break
+        at += 1
+    if not headers or (at < len(lines) and lines[at].strip() and not any(name == "From" for name, _ in headers)):
+        return (), start
+    while at < len(lines) and not lines[at].strip():
+        at += 1
+    return tuple(headers), at
+
+
+def _all_headers(lines: list[str], start: int) -> bool:
+    """Is the first paragraph all header lines, as in a pasted `git format-patch` file?"""
+    at = start
+    while at < len(lines) and lines[at].strip():
+        if not _ANY_HEADER.match(lines[at]) and lines[at][:1] not in (" ", "\t"):
+            return False
+        at += 1
+        if at - start > 200:
+            return False
+    return True

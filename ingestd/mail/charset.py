@@ -1,0 +1,106 @@
+"""Bytes to text: the declared charset, then UTF-8, then windows-1252, and whether bytes were lost on the way."""
+
+import codecs
+import encodings.aliases
+
+# Only codecs that turn bytes into text, known beforehand: a name from a mail never reaches the import system.
+_NOT_TEXT = frozenset(
+    [
+        "base64_codec",
+        "bz2_codec",
+        "hex_codec",
+        "idna",
+        "mbcs",
+        "oem",
+        "palmos",
+        "punycode",
+        "quopri_codec",
+        "raw_unicode_escape",
+        "rot_13",
+        "undefined",
+        "unicode_escape",
+        "utf_7",
+        "uu_codec",
+        "zlib_codec",
+    ]
+)
+_CODECS = {
+    **{
+        name: codec
+        for alias, codec in encodings.aliases.aliases.items()
+        if codec not in _NOT_TEXT
+        for name in (alias, codec)
+    },
+    "utf_8": "utf_8",
+    "cp874": "cp874",
+    "x_gbk": "gbk",
+    "x_sjis": "shift_jis",
+    "iso_8859_8_i": "iso8859_8",
+    "iso_8859_8_e": "iso8859_8",
+    "utf8mb4": "utf_8",
+}
+# What senders label with the smaller set and then write with the bigger one.
+_WIDER = {
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "big5": "cp950",
+    "euc_kr": "cp949",
+    "shift_jis": "cp932",
+    "iso8859_1": "cp1252",
+}
+_LONGEST_NAME = 40
+REPLACEMENT = "\ufffd"
+
+
+def codec(name: str | None) -> str | None:
+    """Python's name for a charset of a mail; None where there is none or we know none by that name."""
+    if not name or len(name) > _LONGEST_NAME:
+        return None
+    plain = name.strip().strip("\"'").lower().replace("-", "_").replace(".", "_").replace(" ", "_")
+    return _CODECS.get(plain)
+
+
+def _windows_1252(error: UnicodeError) -> tuple[str, int]:
+    """Read the bytes that are not UTF-8 as windows-1252, one by one; the few it leaves open are lost."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    bad = error.object[error.start : error.end]
+    return bad.decode("cp1252", "replace"), error.end
+
+
+codecs.register_error("ingestd.windows-1252", _windows_1252)
+
+
+def decode(data: bytes, declared: str | None) -> tuple[str, str, bool]:
+    """The text, what it was decoded with, and whether bytes could not be told.
+
+    A single Latin-1 letter in UTF-8 text costs that letter nothing and the rest nothing: bytes that are not UTF-8
+    are read as windows-1252 one by one. Lossy is what no reading explains.
+    """
+    name = codec(declared)
+    for guess in (name, _WIDER.get(name or "")):
+        if guess is None or guess == "utf_8":
+            continue
+        try:
+            return data.decode(guess), guess.replace("_", "-"), False
+        except (UnicodeDecodeError, ValueError):
+            continue
+    try:
+        return data.decode("utf-8"), "utf-8", False
+    except UnicodeDecodeError:
+        text = data.decode("utf-8", "ingestd.windows-1252")
+        kind = "utf-8" if name == "utf_8" else "windows-1252"
+        return text, kind, REPLACEMENT in text or name == "utf_8"
+
+
+def clean(text: str) -> str:
+    """Without what PostgreSQL refuses: NUL and lone surrogates become U+FFFD."""
+    if "\0" in text:
+        text = text.replace("\0", REPLACEMENT)
+    if text.isascii():
+        return text
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    return text

@@ -1,0 +1,224 @@
+"""The files a diff touches: paths, kind of change, line counts, blob ids."""
+
+import re
+from dataclasses import dataclass
+
+from ingestd.mail.values import Change, File
+
+MAX_FILES = 20_000
+MAX_PATH = 4_096
+
+_HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
+_INDEX = re.compile(r"index ([0-9a-f]{4,64})\.\.([0-9a-f]{4,64})")
+_ESCAPES = {"n": b"\n", "t": b"\t", "r": b"\r", "a": b"\a", "b": b"\b", "f": b"\f", "v": b"\v"}
+_NULL = "/dev/null"
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A file while its part of the diff is read."""
+
+    git_old: str = ""
+    git_new: str = ""
+    old: str = ""  # of ---
+    new: str = ""  # of +++
+    moved_from: str = ""
+    moved_to: str = ""
+    change: Change = Change.MODIFY
+    added: int = 0
+    removed: int = 0
+    binary: bool = False
+    mode: bool = False
+    old_blob: str | None = None
+    new_blob: str | None = None
+
+    def finished(self) -> File | None:
+        old, new = self._paths()
+        change = self.change
+        if self.old == _NULL:
+            change = Change.ADD
+        elif self.new == _NULL:
+            change = Change.DELETE
+        elif change is Change.MODIFY and self.mode and not (self.added or self.removed or self.binary):
+            change = Change.MODE
+        path = old if change is Change.DELETE else new or old
+        if not path:
+            return None
+        old_path = old if old and old != path and change in (Change.RENAME, Change.COPY, Change.MODIFY) else None
+        return File(path, old_path, change, self.added, self.removed, self.binary, self.old_blob, self.new_blob)
+
+    def _paths(self) -> tuple[str, str]:
+        if self.moved_from or self.moved_to:
+            return self.moved_from, self.moved_to
+        if self.git_old or self.git_new:
+            old = self.old if self.old not in ("", _NULL) else self.git_old
+            new = self.new if self.new not in ("", _NULL) else self.git_new
+            prefixed = _prefixed(self.git_old, self.git_new) if self.git_old and self.git_new else _prefixed(old, new)
+            return (_strip(old), _strip(new)) if prefixed else (old, new)
+        old = "" if self.old == _NULL else self.old
+        new = "" if self.new == _NULL else self.new
+        if old.endswith((".orig", ".old", "~")) and new and not old.startswith(new[:1] + "/"):
+            old = ""
+        if not _git_less_prefix(old, new):
+            return old or new, new or old
+        stripped_old, stripped_new = _strip(old), _strip(new)
+        return stripped_new or stripped_old, stripped_new or stripped_old
+
+
+def of(diff: str) -> tuple[File, ...]:
+    """Every file of a diff, in order; hunks are skipped by their counts, so that content is never taken for a header."""
+    found: list[File] = []
+    draft: _Draft | None = None
+    lines = diff.split("\n")
+    at = 0
+    while at < len(lines) and len(found) < MAX_FILES:
+        line = lines[at]
+        at += 1
+        if line.startswith("diff --git "):
+            _finish(found, draft)
+            draft = _Draft()
+            draft.git_old, draft.git_new = _git_paths(line[11:])
+        elif line.startswith("--- ") and at < len(lines) and lines[at].startswith("+++ "):
+            if draft is None or draft.old:
+                _finish(found, draft)
+                draft = _Draft()
+            draft.old, draft.new = _path(line[4:]), _path(lines[at][4:])
+            at += 1
+        elif draft is not None:
+            hunk = _HUNK.match(line) if line.startswith("@@ -") else None
+            if hunk:
+                at = _count(draft, lines, at, int(hunk.group(1) or 1), int(hunk.group(2) or 1))
+            else:
+                _extended(draft, line)
+    _finish(found, draft)
+    return tuple(found)
+
+
+def _finish(found: list[File], draft: _Draft | None) -> None:
+    done = draft.finished() if draft else None
+    if done:
+        found.append(done)
+
+
+def _count(draft: _Draft, lines: list[str], at: int, old: int, new: int) -> int:
+    while at < len(lines) and (old > 0 or new > 0):
+        mark = lines[at][:1]
+        if mark == "-":
+            draft.removed += 1
+            old -= 1
+        elif mark == "+":
+            draft.added += 1
+            new -= 1
+        elif mark != "\\":
+            old -= 1
+            new -= 1
+        at += 1
+    return at
+
+
+def _extended(draft: _Draft, line: str) -> None:
+    """Git's extended header lines (git-diff(1), "Generating patch text with -p")."""
+    if line.startswith("index "):
+        if found := _INDEX.match(line):
+            draft.old_blob, draft.new_blob = found.groups()
+    elif line.startswith("new file mode "):
+        draft.change = Change.ADD
+    elif line.startswith("deleted file mode "):
+        draft.change = Change.DELETE
+    elif line.startswith(("old mode ", "new mode ")):
+        draft.mode = True
+    elif line.startswith("rename from "):
+        draft.change, draft.moved_from = Change.RENAME, _unquote(line[12:])
+    elif line.startswith("rename to "):
+        draft.moved_to = _unquote(line[10:])
+    elif line.startswith("copy from "):
+        draft.change, draft.moved_from = Change.COPY, _unquote(line[10:])
+    elif line.startswith("copy to "):
+        draft.moved_to = _unquote(line[8:])
+    elif line.startswith(("GIT binary patch", "Binary files ")):
+        draft.binary = True
+
+
+def _git_paths(text: str) -> tuple[str, str]:
+    """The two paths of a `diff --git` line; unquoted ones with blanks are told apart by being equal."""
+    text = text.rstrip("\r\t ")
+    if text.startswith('"'):
+        end = _quote_end(text)
+        return _unquote(text[:end]), _unquote(text[end:].strip())
+    if text.endswith('"'):
+        first, _, second = text.partition(' "')
+        return first, _unquote('"' + second)
+    if " index " in text:  # joined with the next line by a mail program
+        text = text.partition(" index ")[0]
+    half = len(text) // 2
+    if len(text) % 2 and text[half] == " " and _strip(text[:half]) == _strip(text[half + 1 :]):
+        return text[:half], text[half + 1 :]
+    first, separator, second = text.partition(" b/")
+    if separator:
+        return first, "b/" + second
+    first, _, second = text.partition(" ")
+    return first, second
+
+
+def _quote_end(text: str) -> int:
+    at = 1
+    while at < len(text) and text[at] != '"':
+        at += 2 if text[at] == "\\" else 1
+    return at + 1
+
+
+def _path(text: str) -> str:
+    """The path of a --- or +++ line: quotes undone, time stamp cut off."""
+    if text.startswith('"'):
+        return _unquote(text[: _quote_end(text)])
+    return (
+        text.partition("\t")[0].rstrip("\r ")[:MAX_PATH]
+        if "\t" in text
+        else _without_date(text.rstrip("\r "))[:MAX_PATH]
+    )
+
+
+def _without_date(text: str) -> str:
+    """Cut off `  2019-06-01 10:00:00...` where a mail program made blanks of the tab."""
+    found = re.search(r" {1,8}\d{4}-\d{2}-\d{2} \d{2}:\d{2}", text)
+    return text[: found.start()] if found else text
+
+
+def _unquote(text: str) -> str:
+    """Git's C-style quoting."""
+    text = text.rstrip("\r")
+    if len(text) < 2 or text[0] != '"' or text[-1] != '"':
+        return text[:MAX_PATH]
+    out = bytearray()
+    at = 1
+    while at < len(text) - 1:
+        char = text[at]
+        if char == "\\" and at + 1 < len(text) - 1:
+            octal = text[at + 1 : at + 4]
+            if len(octal) == 3 and all("0" <= digit <= "7" for digit in octal):
+                out.append(int(octal, 8) & 0xFF)
+                at += 4
+                continue
+            out += _ESCAPES.get(text[at + 1], text[at + 1].encode("utf-8", "replace"))
+            at += 2
+            continue
+        out += char.encode("utf-8", "replace")
+        at += 1
+    return out.decode("utf-8", "replace").replace("\0", "\ufffd")[:MAX_PATH]
+
+
+def _prefixed(old: str, new: str) -> bool:
+    """Do the paths carry a/ and b/ (or git's mnemonic c i o w)? With --no-prefix both are alike."""
+    return old[1:2] == "/" and new[1:2] == "/" and old[0] in "abciow1" and new[0] in "abciow2" and old[:2] != new[:2]
+
+
+def _git_less_prefix(old: str, new: str) -> bool:
+    """A plain unified diff: is the first component a directory name of the differ's own?"""
+    if old and new:
+        return old != new and _strip(old) == _strip(new) and "/" in old and "/" in new
+    one = old or new
+    return one[:2] in ("a/", "b/")
+
+
+def _strip(path: str) -> str:
+    return path.partition("/")[2] or path

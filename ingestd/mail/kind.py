@@ -1,0 +1,114 @@
+"""What a mail is, and why: patch, cover, pull, reply, notice or other."""
+
+import re
+
+from ingestd.mail import header
+from ingestd.mail.text import Body
+from ingestd.mail.values import Kind, Person, Subject
+
+_BOTS = re.compile(
+    r"^(?:lkp|oliver\.sang|rong\.a\.chen|fengguang\.wu|philip\.li)@intel\.com$|^(?:syzbot[+@]|patchwork-bot\+|"
+    r"pr-tracker-bot@|patchew-bot|no-?reply@|noreply-|mailer-daemon@|mailer@lists\.sr\.ht|builds?@travis|"
+    r"bot@kernelci|kernelci|conchuod\+bot|ci_notify@|regzbot|buildbot@|bugzilla-daemon@|gitlab@|notifications@github)",
+    re.IGNORECASE,
+)
+_BOT_NAMES = re.compile(
+    r"^(?:kernel test robot|syzbot|kbuild test robot|patchwork bot|pr-tracker-bot|Mail Delivery (?:Sub)?system|"
+    r"bot\+|Patchew|kernelci\.org bot)",
+    re.IGNORECASE,
+)
+_LAUNCHPAD = re.compile(r"\d+@bugs\.launchpad\.net$", re.IGNORECASE)
+_STABLE = re.compile(
+    r"^patch \".{1,300}\" (?:has been )?added to |^patch .{1,300} added to .{1,100} (?:tree|queue)|"
+    r"^FAILED: patch \"|^WTF: patch |^Patch \".{1,300}\" (?:has been )?(?:queued|dropped|removed)",
+    re.IGNORECASE,
+)
+_SUBJECT_NOTICE = re.compile(
+    r"^\[Bug \d+\]|^\[syzbot\]|^(?:Undelivered|Undeliverable|Delivery Status|Returned mail|Mail delivery failed)|"
+    r"^Forthcoming:|\bDigest, Vol \d+|^(?:list )?linux-next: (?:manual|build|Tree)",
+    re.IGNORECASE,
+)
+_INTERDIFF = re.compile(r"^(?:Interdiff|Range-diff)\b", re.IGNORECASE)
+_QUOTE = re.compile(r"^(?:>|\|)", re.MULTILINE)
+_ATTRIBUTION = re.compile(
+    r"^(?:On .{5,200}|.{3,200} (?:wrote|writes|schrieb|a écrit)\s?:)\s*$", re.MULTILINE | re.IGNORECASE
+)
+_OUTLOOK = re.compile(
+    r"^-{3,}\s?Original Message\s?-{3,}|^From: .{3,200}\n(?:Sent|Date): ", re.MULTILINE | re.IGNORECASE
+)
+_DT_BOT = re.compile(r"^My bot found (?:errors|new)|bot found errors running 'make ", re.MULTILINE)
+_BOT_TEXT = re.compile(
+    r"^(?:My bot found (?:errors|new)|Thank you for (?:your|the) (?:patch|submission)[^\n]{0,60}[Bb]ot|"
+    r"(?:This|Here is an?) (?:is an )?automated|Hi, this is your (?:bot|friendly))",
+    re.MULTILINE,
+)
+
+
+def tell(
+    headers: header.Headers, subject: Subject, sender: Person, body: Body, pull_url: str | None, *, answer: bool
+) -> tuple[Kind, str]:
+    """The kind of a mail and a short reason. `answer`: the subject or the text says that it answers something."""
+    reason = _notice(headers, subject, sender, body)
+    if reason:
+        return Kind.NOTICE, reason
+    if answer:
+        return Kind.REPLY, "an answer that carries a diff" if body.diff else "an answer"
+    if subject.number == 0:
+        return Kind.COVER, "number 0 of a series"
+    if pull_url and not body.diff:
+        return Kind.PULL, "asks to pull"
+    if body.diff:
+        return _with_diff(subject, body)
+    if subject.number is not None and subject.total is not None and _tagged(subject):
+        return Kind.PATCH, "numbered as a patch, but without a diff"
+    if headers.first("in-reply-to") or headers.first("references"):
+        return Kind.REPLY, "answers another mail"
+    return Kind.OTHER, "no diff, no number, no answer"
+
+
+def _with_diff(subject: Subject, body: Body) -> tuple[Kind, str]:
+    if body.attached and not subject.tags:
+        return Kind.OTHER, "a diff attached, but the subject names no patch"
+    if subject.number is not None:
+        return Kind.PATCH, f"a diff, numbered {subject.number}/{subject.total}"
+    return Kind.PATCH, "a diff" if subject.tags else "a diff, though the subject has no tag"
+
+
+def _tagged(subject: Subject) -> bool:
+    return any("PATCH" in tag.upper() for tag in subject.tags)
+
+
+def _notice(headers: header.Headers, subject: Subject, sender: Person, body: Body) -> str | None:
+    if _BOTS.search(sender.email) or _BOT_NAMES.search(sender.name):
+        return "sent by a bot"
+    if _LAUNCHPAD.search(sender.email):
+        return "sent by a bug tracker"
+    auto = (headers.first("auto-submitted") or "no").strip().lower()
+    if not auto.startswith("no"):
+        return f"Auto-Submitted: {auto[:40]}"
+    if (headers.first("x-failed-recipients") or headers.text("return-path") == "<>") and not body.diff:
+        return "a bounce"
+    if _STABLE.search(subject.title) or _STABLE.search(subject.text):
+        return "a stable notice"
+    if _SUBJECT_NOTICE.search(subject.text):
+        return "a notice by its subject"
+    if _INTERDIFF.search(subject.title):
+        return "an interdiff"
+    if subject.reply and _BOT_TEXT.search((body.content or "")[:3000]):
+        return "a bot's answer"
+    return None
+
+
+def is_answer(subject: Subject, headers: header.Headers, text: str, *, has_diff: bool) -> bool:
+    """Does the mail answer something? By its subject, or by quoting without a diff of its own.
+
+    Some mail programs drop the `Re:`; a patch's own subject above quoted text is an answer all the same.
+    """
+    if subject.reply:
+        return True
+    if has_diff or not text:
+        return False
+    quotes = len(_QUOTE.findall(text))
+    if quotes >= 3 and (_ATTRIBUTION.search(text) or headers.first("in-reply-to") or headers.first("references")):
+        return True
+    return bool(_OUTLOOK.search(text)) and bool(headers.first("in-reply-to") or subject.number)

@@ -1,0 +1,70 @@
+"""A mail's word on other mails and on its base: Based-on, Supersedes, prerequisites, base-commit, change-id."""
+
+import re
+
+from ingestd.mail.header import MAX_ID
+from ingestd.mail.values import Link
+
+MAX_LINKS = 500
+
+_LINE = re.compile(
+    r"^(based-on|supersedes|obsoletes|depends-on|prerequisite-patch-id|prerequisite-message-id|"
+    r"prerequisite-change-id|base-commit|change-id)[ \t]*:[ \t]*(\S[^\n]{0,2000})",
+    re.IGNORECASE | re.MULTILINE,
+)
+_BRACKETS = re.compile(r"<([^<>\s]+@[^<>\s]+)>")
+_BARE = re.compile(r"[^\s<>()\[\]\",;]+@[^\s<>()\[\]\",;]+")
+_LORE = re.compile(r"https?://[^\s<>()\"]+")
+_HEX = re.compile(r"[0-9a-f]{7,64}\b", re.IGNORECASE)
+_GERRIT = re.compile(r"I[0-9a-f]{40}\b")
+_CHANGE_ID = re.compile(r"[\w.+@-]{1,200}")
+_TYPES = {
+    "based-on": "based-on",
+    "supersedes": "supersedes",
+    "obsoletes": "obsoletes",
+    "depends-on": "depends-on",
+    "prerequisite-message-id": "depends-on",
+}
+
+
+def read(text: str) -> tuple[tuple[Link, ...], str | None, str | None]:
+    """Links in order without repeats, base-commit (hex, lower case), and b4's change-id (not Gerrit's).
+
+    Only at the start of a line: quoted ones are somebody else's. Ids without brackets, of `<id>`, of a bare id, or
+    of a list archive's URL.
+    """
+    links: dict[Link, None] = {}
+    base = change = None
+    if ":" not in text:
+        return (), None, None
+    for found in _LINE.finditer(text):
+        key, value = found.group(1).lower(), found.group(2).strip()
+        if key == "base-commit":
+            hexes = _HEX.match(value)
+            base = base or (hexes.group().lower() if hexes else None)
+        elif key == "change-id":
+            if not _GERRIT.match(value) and (word := _CHANGE_ID.match(value)):
+                change = change or word.group()
+        elif key == "prerequisite-patch-id":
+            if hexes := _HEX.match(value):
+                links[Link("prerequisite", hexes.group().lower())] = None
+        elif key == "prerequisite-change-id":
+            if word := _CHANGE_ID.match(value):
+                links[Link("depends-on", "change-id:" + word.group())] = None
+        else:
+            for target in _targets(value):
+                links[Link(_TYPES[key], target)] = None
+        if len(links) >= MAX_LINKS:
+            break
+    return tuple(links), base, change
+
+
+def _targets(value: str) -> list[str]:
+    found = [hit for hit in _BRACKETS.findall(value) if "/" not in hit.partition("@")[0]]
+    if found:
+        return [one[:MAX_ID] for one in found]
+    if urls := _LORE.findall(value):
+        ids = [part for url in urls for part in url.split("/") if "@" in part]
+        return [one.rstrip(".")[:MAX_ID] for one in ids] or [url[:MAX_ID] for url in urls]
+    bare = _BARE.search(value)
+    return [bare.group().rstrip(".")[:MAX_ID]] if bare else []

@@ -1,0 +1,296 @@
+"""The MIME tree as a flat list of leaves: one pass over the lines, no recursion, bounded in depth and number."""
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass, field
+from urllib.parse import unquote_to_bytes
+
+from ingestd.mail import charset, header
+
+MAX_DEPTH = 100
+MAX_PARTS = 1_000
+MAX_PARAMETERS = 100
+
+_DASHES = re.compile(rb"^--", re.MULTILINE)
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
+_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=\s]")
+_BASE64_LINE = re.compile(rb"[A-Za-z0-9+/=\s]*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One leaf: its type, its place, and its bytes with the transfer encoding undone."""
+
+    type: str  # type/subtype in lower case
+    parameters: dict[str, str]
+    filename: str
+    disposition: str
+    data: bytes
+    within: tuple[str, ...] = ()  # the multipart types around it, outermost first
+
+
+@dataclass(slots=True)
+class _Open:
+    """A multipart whose closing line has not come."""
+
+    delimiter: bytes
+    type: str
+    start: int = -1  # where the current child begins; -1 within the preamble
+
+
+@dataclass(slots=True)
+class _Walk:
+    """What the walk has found."""
+
+    data: bytes
+    parts: list[Part] = field(default_factory=list)
+    defects: dict[str, None] = field(default_factory=dict)
+    stack: list[_Open] = field(default_factory=list)
+    places: dict[bytes, int] = field(default_factory=dict)  # delimiter -> depth
+
+
+def leaves(headers: header.Headers, body: bytes) -> tuple[list[Part], list[str]]:
+    """Every part that is no multipart, in order, and what is wrong with the structure.
+
+    message/rfc822 is a leaf: what somebody forwards is not what he says. What lies deeper than MAX_DEPTH or
+    behind MAX_PARTS is left where it is, in the raw mail.
+    """
+    kind, parameters = content_type(headers)
+    boundary = parameters.get("boundary", "")
+    if not kind.startswith("multipart/") or not boundary:
+        defects = ["multipart without a boundary"] if kind.startswith("multipart/") else []
+        part, more = _leaf(headers, kind, parameters, body, ())
+        return [part], defects + more
+    walk = _Walk(body)
+    _push(walk, boundary, kind)
+    for dashes in _DASHES.finditer(body):
+        at = dashes.start()
+        end = body.find(b"\n", at)
+        line = body[at : end if end >= 0 else len(body)].rstrip(b" \t")
+        closing = False
+        depth = walk.places.get(line)
+        if depth is None and line.endswith(b"--"):
+            depth = walk.places.get(line[:-2])
+            closing = depth is not None
+        if depth is None:
+            continue
+        _close(walk, depth, at)
+        level = walk.stack[depth]
+        if closing:
+            _pop(walk)
+        else:
+            level.start = end + 1 if end >= 0 else len(body)
+            _open_child(walk, level.start)
+        if len(walk.parts) >= MAX_PARTS:
+            walk.defects[f"more than {MAX_PARTS} MIME parts"] = None
+            break
+    else:
+        if walk.stack:
+            if any(level.start >= 0 for level in walk.stack):
+                walk.defects["multipart not closed"] = None
+            _close(walk, 0, len(body) + 1)
+    if not walk.parts:
+        part, more = _leaf(headers, "text/plain", {}, body, ())
+        return [part], ["multipart without parts", *more]
+    return walk.parts, list(walk.defects)
+
+
+def _push(walk: _Walk, boundary: str, kind: str) -> None:
+    delimiter = b"--" + boundary.encode("utf-8", "replace").rstrip(b" \t")
+    walk.places[delimiter] = len(walk.stack)
+    walk.stack.append(_Open(delimiter, kind))
+
+
+def _pop(walk: _Walk) -> None:
+    level = walk.stack.pop()
+    walk.places.pop(level.delimiter, None)
+    for depth, other in enumerate(walk.stack):  # an inner boundary may have hidden an outer one of the same name
+        if other.delimiter == level.delimiter:
+            walk.places[level.delimiter] = depth
+
+
+def _close(walk: _Walk, depth: int, end: int) -> None:
+    """End the child that is open at `depth`, and all multiparts within it that were never closed."""
+    while len(walk.stack) > depth + 1:
+        _emit(walk, end)
+        _pop(walk)
+    _emit(walk, end)
+
+
+def _emit(walk: _Walk, end: int) -> None:
+    """Make a leaf of what lies between the last delimiter and `end`; the line end before it is the delimiter's."""
+    level = walk.stack[-1]
+    if level.start < 0:
+        return
+    raw = walk.data[level.start : max(end - 1, level.start)]
+    level.start = -1
+    fields, body, _ = header.split(raw)
+    headers, defects = header.read(fields)
+    kind, parameters = content_type(headers)
+    within = tuple(one.type for one in walk.stack)
+    part, more = _leaf(headers, kind, parameters, body, within)
+    walk.parts.append(part)
+    walk.defects.update(dict.fromkeys(defects + more))
+
+
+def _open_child(walk: _Walk, start: int) -> None:
+    """If the child that begins at `start` is itself a multipart, go into it."""
+    head_end = walk.data.find(b"\n\n", start, start + header.MAX_VALUE)
+    window = walk.data[start:head_end] if head_end >= 0 else b""
+    if b"multipart/" not in window[:20_000].lower():
+        return
+    fields, _, _ = header.split(window)
+    kind, parameters = content_type(header.read(fields)[0])
+    if not kind.startswith("multipart/") or not parameters.get("boundary"):
+        return
+    if len(walk.stack) >= MAX_DEPTH:
+        walk.defects[f"multiparts nested deeper than {MAX_DEPTH}"] = None
+        return
+    walk.stack[-1].start = -1
+    _push(walk, parameters["boundary"], kind)
+
+
+def _leaf(
+    headers: header.Headers, kind: str, parameters: dict[str, str], body: bytes, within: tuple[str, ...]
+) -> tuple[Part, list[str]]:
+    disposition, more = _parameters(headers.first("content-disposition") or "")
+    filename = header.one_line(more.get("filename") or parameters.get("name") or "")
+    encoding = (headers.first("content-transfer-encoding") or "").partition(";")[0].strip().strip('"').lower()
+    data, defects = transfer_decode(body, encoding)
+    return Part(kind, parameters, filename[:1000], disposition, data, within), defects
+
+
+def content_type(headers: header.Headers) -> tuple[str, dict[str, str]]:
+    """RFC 2045 section 5: type and parameters; text/plain where there is none or it is not one."""
+    value = headers.first("content-type")
+    if value is None:
+        return "text/plain", {}
+    kind, parameters = _parameters(value)
+    if kind.count("/") != 1 or kind.startswith("/") or kind.endswith("/") or " " in kind:
+        kind = "text/plain"
+    return kind, parameters
+
+
+def _parameters(value: str) -> tuple[str, dict[str, str]]:
+    """The word in front and the parameters behind it, RFC 2231 continuations and charsets undone."""
+    front, _, rest = value.partition(";")
+    found: dict[str, str] = {}
+    at = 0
+    rest = rest[:20_000]
+    while at < len(rest) and len(found) < MAX_PARAMETERS:
+        name, equals, _ = rest[at : at + 120].partition("=")
+        if not equals:
+            at = _behind(rest, at)
+            continue
+        key = name.strip().lower()
+        if ";" in key:
+            at = _behind(rest, at)
+            continue
+        at += len(name) + 1
+        text, at = _value(rest, at)
+        if _TOKEN.fullmatch(key):
+            found.setdefault(key, text)
+    if any("*" in key for key in found):
+        found = _rfc2231(found)
+    return front.partition("(")[0].strip().lower(), found
+
+
+def _behind(text: str, at: int) -> int:
+    end = text.find(";", at)
+    return len(text) if end < 0 else end + 1
+
+
+def _value(text: str, at: int) -> tuple[str, int]:
+    """The value that begins at `at`, and where the next parameter begins."""
+    while text[at : at + 1] in (" ", "\t", "\n") and at < len(text):
+        at += 1
+    if text[at : at + 1] != '"':
+        end = _behind(text, at)
+        return text[at:end].rstrip("; \t\n").partition(" (")[0].strip(), end
+    end = at + 1
+    while end < len(text) and text[end] != '"':
+        end += 2 if text[end] == "\\" else 1
+    inner = text[at + 1 : end]
+    return (re.sub(r"\\(.)", r"\1", inner) if "\\" in inner else inner), _behind(text, end)
+
+
+def _rfc2231(found: dict[str, str]) -> dict[str, str]:
+    plain = {key: value for key, value in found.items() if "*" not in key}
+    long: dict[str, list[tuple[int, bool, str]]] = {}
+    for key, value in found.items():
+        name, star, rest = key.partition("*")
+        if star:
+            index, _, percent = rest.partition("*")
+            encoded = rest.endswith("*") or not rest
+            number = int(index) if index.isascii() and index.isdigit() and len(index) < 5 else 0
+            long.setdefault(name, []).append((number, encoded or percent == "*", value))
+    for name, pieces in long.items():
+        pieces.sort(key=lambda piece: piece[0])
+        declared = None
+        chunks = []
+        for place, (_, encoded, value) in enumerate(pieces):
+            text = value
+            if encoded and place == 0 and text.count("'") >= 2:
+                declared, _, text = text.split("'", 2)
+            chunks.append(unquote_to_bytes(text) if encoded else text.encode("utf-8", "replace"))
+        plain.setdefault(name, charset.decode(b"".join(chunks), declared)[0])
+    return plain
+
+
+def transfer_decode(body: bytes, encoding: str) -> tuple[bytes, list[str]]:
+    """RFC 2045 section 6: the bytes behind base64 or quoted-printable; anything else as it is."""
+    if encoding == "base64":
+        return _base64(body)
+    if encoding == "quoted-printable":
+        return binascii.a2b_qp(body), []
+    if encoding in ("x-uuencode", "uuencode", "uue", "x-uue"):
+        return _uuencoded(body), []
+    known = encoding in ("", "7bit", "8bit", "binary")
+    return body, [] if known else ["unknown transfer encoding"]
+
+
+def _base64(body: bytes) -> tuple[bytes, list[str]]:
+    """Decode; text that a list has appended to the encoded lines is kept behind them."""
+    defects: list[str] = []
+    behind = b""
+    if found := _NOT_BASE64.search(body):
+        start = body.rfind(b"\n", 0, found.start()) + 1
+        rest = body[start:]
+        lines = rest.split(b"\n")
+        if any(_BASE64_LINE.match(line) and len(line) > 40 for line in lines[1:]):
+            body = _NOT_BASE64.sub(b"", body)  # noise among the lines
+        else:
+            body, behind = body[:start], rest
+        defects.append("text within base64")
+    chunks = []
+    for block in b"".join(body.split()).split(b"="):  # several encoded blocks, each with its own padding
+        if len(block) % 4 == 1:
+            block = block[:-1]  # noqa: PLW2901
+            defects.append("base64 cut off")
+        if block:
+            chunks.append(base64.b64decode(block + b"=" * (-len(block) % 4)))
+    data = b"".join(chunks)
+    if behind:
+        data = data.rstrip(b"\r\n") + b"\n" + behind
+    return data, list(dict.fromkeys(defects))
+
+
+def _uuencoded(body: bytes) -> bytes:
+    chunks = []
+    inside = False
+    for line in body.split(b"\n"):
+        if line.startswith(b"begin "):
+            inside = True
+        elif line.strip() == b"end":
+            break
+        elif inside and line.strip():
+            try:
+                chunks.append(binascii.a2b_uu(line))
+            except binascii.Error:
+                width = (((line[0] - 32) & 63) * 4 + 5) // 3
+                try:
+                    chunks.append(binascii.a2b_uu(line[:width]))
+                except binascii.Error:
+                    continue
+    return b"".join(chunks) or body

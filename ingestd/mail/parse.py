@@ -1,0 +1,152 @@
+"""One mail -> one value: the order in which everything else in this room is asked."""
+
+import re
+
+from ingestd.mail import author as origin
+from ingestd.mail import body as bodies
+from ingestd.mail import charset, files, fingerprint, header, identity, kind, links, mime, pull, text, trailer
+from ingestd.mail import date as dates
+from ingestd.mail import subject as subjects
+from ingestd.mail.address import person
+from ingestd.mail.values import Kind, Mail, Parts, Person, Subject, Trailer
+
+MAX_DEFECTS = 50
+FORMER_ID_HEADERS = (
+    "x-google-original-message-id",
+    "x-microsoft-original-message-id",
+    "x-oq-msgid",
+    "x-original-message-id",
+)
+
+_NO_PARTS = Parts()
+
+
+def parse(raw: bytes) -> Mail:
+    """Read a mail as received (RFC 5322, LF or CRLF, with or without an mbox "From " line and a last line end).
+
+    Pure and total: never raises, whatever the bytes; what is wrong with them stands in `defects`. Linear in size.
+    """
+    data = _plain(raw)
+    fields, rest, defects = header.split(data)
+    headers, more = header.read(fields)
+    parts, broken = mime.leaves(headers, rest)
+    texts = text.gather(parts)
+    defects += more + broken + list(texts.defects)
+
+    date_text = headers.first("date")
+    date = dates.parse(date_text) if date_text else None
+    list_id = header.list_id(headers)
+    list_name = list_id.partition(".")[0] if list_id else None
+    subject = subjects.parse(headers.text("subject"), list_name)
+    came = origin.of_header(headers, list_name)
+
+    body = text.read_message(texts)
+    if not subject.text and body.diff:
+        subject = _in_body_subject(body.message, list_name) or subject
+    answer = kind.is_answer(subject, headers, body.content or "", has_diff=body.diff is not None)
+    if answer:
+        body = text.read_answer(texts)
+    pull_url = pull.url(body.content or "") if not answer else None
+    what, reason = kind.tell(headers, subject, came.sender, body, pull_url, answer=answer)
+    finer = bodies.read(body.message) if what in (Kind.PATCH, Kind.COVER) else _NO_PARTS
+    author, evidence = _author(finer, came, what, body)
+    unquoted = body.content or ""
+    found_links, base_commit, change_id = links.read(unquoted if answer else f"{unquoted}\n{body.tail}")
+    key = identity.content_key(date, date_text, texts)
+    blank = b"" if data.startswith(b"\n") else b"\n"
+    defects += _missing(headers, subject, date)
+    return Mail(
+        message_id=_message_id(headers, key),
+        content_key=key,
+        mail_sha256=identity.mail_sha256(fields, blank + rest),
+        headers=headers.fields,
+        list_id=list_id,
+        queue_id=header.queue_id(headers),
+        subject=subject,
+        date=date,
+        date_text=date_text,
+        author=author,
+        sender=came.sender,
+        submitter=came.submitter,
+        author_evidence=evidence,
+        munged=came.munged,
+        in_reply_to=header.reference_ids(headers, "in-reply-to"),
+        references=header.reference_ids(headers, "references"),
+        former_ids=tuple(one for name in FORMER_ID_HEADERS for one in header.reference_ids(headers, name)),
+        kind=what,
+        kind_reason=reason,
+        content=body.content,
+        diff=body.diff,
+        parts=finer,
+        hash=fingerprint.patchwork(body.diff) if body.diff else None,
+        patch_id=fingerprint.patch_id(body.diff) if body.diff else None,
+        files=files.of(body.diff) if body.diff else (),
+        trailers=_trailers(what, finer, texts, body, answer=answer),
+        links=found_links,
+        pull_url=pull_url,
+        base_commit=base_commit,
+        change_id=change_id,
+        charset=texts.charset,
+        lossy=texts.lossy,
+        defects=tuple(dict.fromkeys(defects))[:MAX_DEFECTS],
+    )
+
+
+def _plain(raw: bytes) -> bytes:
+    """LF line ends, the mbox line gone, the last line ended: what every digest and value is made from."""
+    data = raw
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n")
+        if b"\r\n" in data or data.endswith(b"\r"):
+            data = b"\n".join(line.rstrip(b"\r") for line in data.split(b"\n"))
+    if data.startswith((b"From ", b">From ")):
+        data = data[data.find(b"\n") + 1 :] if b"\n" in data else b""
+    if data and not data.endswith(b"\n"):
+        data += b"\n"
+    return data
+
+
+def _message_id(headers: header.Headers, key: str) -> str:
+    for value in headers.all("message-id"):
+        if found := header.message_id(header.decode(value)):
+            return found
+    return f"{key[:32]}@missing.invalid"
+
+
+def _in_body_subject(message: str, list_name: str | None) -> Subject | None:
+    """The subject of a pasted patch, where the header has none."""
+    found = re.search(r"^Subject:[ \t]*(\S[^\n]*(?:\n[ \t]+\S[^\n]*){0,5})", message[:5000], re.MULTILINE)
+    return subjects.parse(header.one_line(found.group(1)), list_name) if found else None
+
+
+def _author(finer: Parts, came: origin.Origin, what: Kind, body: text.Body) -> tuple[Person, str]:
+    if what is Kind.PATCH or (what is Kind.COVER and body.diff):
+        for name, value in finer.in_body:
+            if name == "From":
+                one = person(charset.clean(value))
+                if "@" in one.email:
+                    return one, "in-body From"
+    return came.submitter, came.evidence
+
+
+def _trailers(what: Kind, finer: Parts, texts: text.Texts, body: text.Body, *, answer: bool) -> tuple[Trailer, ...]:
+    if what in (Kind.PATCH, Kind.COVER):
+        return trailer.of_message(finer.message)
+    if not answer:
+        return ()
+    flowed = [
+        text.unflow(one, delsp=delsp) if is_flowed else one
+        for one, (is_flowed, delsp) in zip(texts.plain, texts.flowed, strict=True)
+    ]
+    return trailer.of_answer("\n".join(flowed) if flowed else body.content or "")
+
+
+def _missing(headers: header.Headers, subject: Subject, date: object) -> list[str]:
+    defects = [
+        f"no {name}" for name in ("Message-ID", "From", "Date", "Subject") if headers.first(name.lower()) is None
+    ]
+    if headers.first("date") is not None and date is None:
+        defects.append("Date cannot be read")
+    if headers.first("subject") is not None and not subject.text:
+        defects.append("empty Subject")
+    return defects

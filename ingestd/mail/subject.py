@@ -1,0 +1,175 @@
+"""The grammar of subjects: Patchwork's name and prefixes, and what the tags say of version, number and total."""
+
+import re
+
+from ingestd.mail.values import Subject
+
+MAX_NAME = 255  # characters, Patchwork's column
+MAX_TEXT = 10_000  # characters that are looked at
+
+_PATCHWORK_REPLY = re.compile(r"(?:re|fwd?)[:\s]\s*", re.IGNORECASE)
+_GROUP = re.compile(r"\[([^\]]*)\]\s*")
+_SEPARATORS = re.compile(r"[,\s]+")
+_MERCURIAL = re.compile(r"PATCH (\d+) of (\d+)(.*)", re.DOTALL)
+
+# What mail programs put before the subject of an answer, in the languages seen on lists; full-width colons too.
+_REPLY = re.compile(
+    r"(?:re|r|aw|antw|antwort|sv|vs|odp|ynt|rif|res|ref|ang|bls|atb|回复|回覆|答复|答覆|返信|답장|回信|ответ)"
+    r"(?:\s?\[\d{1,3}\]|\(\d{1,3}\)|\^\d{1,3})?\s?[:：]\s*|re\s+(?=\[)",
+    re.IGNORECASE,
+)
+_FORWARD = re.compile(r"(?:fwd?|fw|wg|tr|vb|rv|enc|doorst|转发|轉寄|転送)\s?[:：]\s*", re.IGNORECASE)
+_INNER_SUBJECT = re.compile(r"subject\s?:\s*(?=\[)", re.IGNORECASE)
+_LEADING = re.compile(r"[\[(]\s*(?=\[)|[\])}]\s*")
+
+_NUMBER = re.compile(r"(?<![\d./])(\d{1,4})\s*(?:/|\bof\b)\s*(\d{1,4})(?![\d./]|\w)", re.IGNORECASE)
+_VERSION = re.compile(
+    r"(?:^|(?<=[\s,;:(\-_]))(?:patch|rfc|rft|pull)?[-_.]?v(?:er(?:sion)?)?[-_. ]?(\d{1,3})(?:\.(\d{1,2}))?(?=$|[\s,;:)\]]|patch|rfc)",
+    re.IGNORECASE,
+)
+_TITLE_VERSION = re.compile(r"\((?:was:? )?v(\d{1,3})\)|^\s*v(\d{1,2})\s", re.IGNORECASE)
+_PAREN_VERSION = re.compile(r"\(v(\d{1,3})\)", re.IGNORECASE)
+_BARE_VERSION = re.compile(r"\bPATCH (\d{1,2})[ ,]+\d{1,4}/\d{1,4}", re.IGNORECASE)
+_UNBRACKETED = re.compile(r"(?:RFC\s+)?PATCH(?:\s+v\d{1,3})?\s+\d{1,4}/\d{1,4}(?=[\]:\s])", re.IGNORECASE)
+_LATE_GROUP = re.compile(r"\[([^\[\]]*\b(?:RFC|PATCH|PULL)[^\[\]]*)\]\s*", re.IGNORECASE)
+_RESEND = re.compile(r"re-?(?:sen[dt]|post)", re.IGNORECASE)
+_RFC = re.compile(r"rf[ct]\b", re.IGNORECASE)
+_BRANCH_WORDS = frozenset(("for", "stable", "linux", "u-boot", "backport", "qemu", "openbmc", "lts"))
+
+
+def parse(text: str, list_name: str | None = None) -> Subject:
+    """Read a decoded, one-line subject. `list_name` is the tag a list adds (the first label of its List-Id)."""
+    text = text[:MAX_TEXT]
+    name = _patchwork_name(text, list_name)
+    reply, groups, title = _peel(text)
+    inside = " ".join(group.replace("[", " ").replace("]", " ") for group in groups)
+    tags = tuple(token for token in _SEPARATORS.split(inside) if token)
+    number, total = _number(inside)
+    version, reroll = _version(inside, number is not None)
+    written = version is not None
+    if version is None and (found := _title_version(title, number is not None)):
+        version, written = found, True
+    return Subject(
+        text=text,
+        name=name,
+        prefixes=_prefixes(name, list_name),
+        title=title,
+        tags=tags,
+        reply=reply,
+        number=number,
+        total=total,
+        version=1 if version is None else version,
+        version_written=written,
+        reroll=reroll,
+        resend=any(_RESEND.search(tag) for tag in tags),
+        rfc=any(_RFC.match(tag) for tag in tags),
+    )
+
+
+def _tokens(inside: str, list_name: str | None) -> list[str]:
+    """Patchwork's tokens of one bracket: PATCH and the list's own tag dropped."""
+    if found := _MERCURIAL.match(inside):
+        tokens = ["PATCH", f"{found.group(1)} of {found.group(2)}", *_SEPARATORS.split(found.group(3))]
+    else:
+        tokens = _SEPARATORS.split(inside)
+    dropped = {"patch", (list_name or "").lower(), ""}
+    return [token for token in tokens if token.lower() not in dropped]
+
+
+def _brackets(text: str, list_name: str | None) -> tuple[list[str], str]:
+    tokens: list[str] = []
+    at = 0
+    while found := _GROUP.match(text, at):
+        tokens += _tokens(found.group(1), list_name)
+        at = found.end()
+    return tokens, text[at:]
+
+
+def _patchwork_name(text: str, list_name: str | None) -> str:
+    """Patchwork's `name` (reference: mail rules, section 4)."""
+    if found := _PATCHWORK_REPLY.match(text):
+        text = text[found.end() :]
+    tokens, rest = _brackets(text, list_name)
+    name = f"[{','.join(tokens)}] {rest}" if tokens else rest
+    return " ".join(name.split())[:MAX_NAME]
+
+
+def _prefixes(name: str, list_name: str | None) -> tuple[str, ...]:
+    return tuple(_brackets(name, list_name)[0])
+
+
+def _peel(text: str) -> tuple[bool, list[str], str]:
+    """Reply marks and brackets off the front, in any order: is it a reply, the insides, the title."""
+    reply = False
+    groups: list[str] = []
+    at = 0
+    while True:
+        mark = _REPLY.match(text, at) or _FORWARD.match(text, at)
+        if mark or (inner := _INNER_SUBJECT.match(text, at)):
+            reply = reply or mark is not None
+            at = (mark or inner).end()
+        elif inside := _nested(text, at):
+            groups.append(inside)
+            at = _skip_blanks(text, at + len(inside) + 2)
+        else:
+            break
+    title = text[at:].strip()
+    if not groups:
+        if found := _UNBRACKETED.match(title):
+            return reply, [found.group()], title[found.end() :].lstrip("]: ").strip()
+        if (found := _LATE_GROUP.search(title)) and found.end() < len(title):
+            return reply or bool(_REPLY.search(title[: found.start()])), [found.group(1)], title[found.end() :].strip()
+    return reply, groups, title
+
+
+def _skip_blanks(text: str, at: int) -> int:
+    while text[at : at + 1].isspace():
+        at += 1
+    return at
+
+
+def _nested(text: str, at: int) -> str:
+    """The inside of the bracket that opens at `at`, inner brackets and all; empty where none opens or closes."""
+    if text[at : at + 1] != "[":
+        return ""
+    depth = 0
+    for end in range(at, min(len(text), at + 500)):
+        if text[end] == "[":
+            depth += 1
+        elif text[end] == "]":
+            depth -= 1
+            if not depth:
+                return text[at + 1 : end]
+    end = text.find("]", at)
+    return text[at + 1 : end] if end >= 0 else ""
+
+
+def _number(inside: str) -> tuple[int | None, int | None]:
+    for found in _NUMBER.finditer(inside):
+        number, total = int(found.group(1)), int(found.group(2))
+        if total:
+            return number, total
+    return None, None
+
+
+def _version(inside: str, numbered: bool) -> tuple[int | None, int | None]:
+    """Version and re-roll as written. `v3.1 4/7` is a re-roll of v3; `v6.6` alone and `for v5.9` are branches."""
+    dotted = None
+    for found in _VERSION.finditer(inside):
+        if found.group(2) is None:
+            return int(found.group(1)), None
+        before = inside[: found.start()].split()
+        branch = bool(before) and before[-1].lower().strip(",-") in _BRANCH_WORDS
+        if dotted is None and not branch and (numbered or int(found.group(1)) <= 3):
+            dotted = int(found.group(1)), int(found.group(2))
+    if dotted is None and (found := _BARE_VERSION.search(inside)):
+        return int(found.group(1)), None
+    return dotted or (None, None)
+
+
+def _title_version(title: str, numbered: bool) -> int | None:
+    if found := _PAREN_VERSION.search(title):
+        return int(found.group(1))
+    if numbered and (found := _TITLE_VERSION.match(title)) and found.group(2):
+        return int(found.group(2))
+    return None
