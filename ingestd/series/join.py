@@ -1,0 +1,137 @@
+"""Parcels joined into postings: by what their mails answer, else by shape and time."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+
+from ingestd.series import link
+from ingestd.series.posting import Posting, Shape, gap
+from ingestd.series.thread import Mail
+
+# A version or total that is mistyped is forgiven between mails sent this near to each other.
+_AT_ONCE = timedelta(minutes=10)
+
+_LOOKED_AT = 32  # postings that one id or shape can lead to, the latest: a bound on work, far above what people send
+
+_Test = Callable[[Posting, Posting], bool]
+
+
+def join(parcels: Iterable[Posting]) -> list[Posting]:
+    """The postings of a thread, in order of their first parcels.
+
+    A parcel joins a posting of the same people that has its slots free. In this order, the nearest in time first:
+    1. one that has, or waits for, the mail that the parcel's lead answers: of the same shape, or sent at once and of
+       the same version or total;
+    2. one that answers a mail of the parcel: likewise;
+    3. one that any other reference leads to, nearest first: of the same shape;
+    4. one of the same shape and tree in the thread, not further off than `link.NEAR`: a series sent one run a mail,
+       without threading or each patch in reply to its former version.
+    `parcels`: in order of their leads.
+    """
+    joiner = _Joiner()
+    for parcel in parcels:
+        joiner.place(parcel)
+    return joiner.postings
+
+
+class _Joiner:
+    """The postings so far, and what leads to each."""
+
+    def __init__(self) -> None:
+        self.postings: list[Posting] = []
+        self.by_id: dict[str, Posting] = {}  # id of a member, or one it had before -> its posting
+        self.waiting: dict[str, list[Posting]] = defaultdict(list)  # id -> postings with members that refer to it
+        self.shaped: dict[Shape, list[Posting]] = defaultdict(list)
+
+    def place(self, parcel: Posting) -> None:
+        """Join a parcel to its posting, or make it one of its own."""
+        mails = list(parcel.mails)
+        host, reason = self._find(parcel, mails)
+        if host is None:
+            host = parcel
+            self.postings.append(parcel)
+        else:
+            host.add(mails, reason)
+        for mail in mails:
+            for id_ in _ids(mail):
+                self.by_id.setdefault(id_, host)
+            for id_ in mail.references:
+                _note(self.waiting[id_], host)
+        _note(self.shaped[host.shape], host)
+
+    def _find(self, parcel: Posting, mails: Iterable[Mail]) -> tuple[Posting | None, str]:
+        """The posting a parcel belongs to, and why."""
+        direct, *further = parcel.lead.references or ("",)
+        above = _nearest(parcel, self._at(direct))
+        below = _nearest(parcel, (host for mail in mails for id_ in _ids(mail) for host in self._waiting(id_)))
+        beside = (host for id_ in further for host in _nearest(parcel, self._at(id_)))
+        candidates: tuple[tuple[Iterable[Posting], _Test, str], ...] = (
+            (above, _fits, "answers the same posting"),
+            (above, _nearly_fits, "answers the same posting, sent at once"),
+            (below, _fits, "answered by its posting"),
+            (below, _nearly_fits, "answered by its posting, sent at once"),
+            (beside, _fits, "refers to the same posting"),
+            (self._alike(parcel), _fits, "same submitter, version, total and time"),
+        )
+        for hosts, test, reason in candidates:
+            for host in hosts:
+                if test(host, parcel):
+                    return host, reason
+        return None, ""
+
+    def _at(self, id_: str) -> list[Posting]:
+        owner = self.by_id.get(id_)
+        return [*([] if owner is None else [owner]), *self._waiting(id_)]
+
+    def _waiting(self, id_: str) -> list[Posting]:
+        return self.waiting.get(id_, [])[-_LOOKED_AT:]
+
+    def _alike(self, parcel: Posting) -> list[Posting]:
+        """Postings of the same shape at the same time: first where numbers go on, then of the same topic, the oldest."""
+        lead = parcel.lead
+        if lead.number == 0 or lead.fact.date is None:
+            return []
+        tree = link.tree(lead.fact)
+        hosts = self.shaped.get(parcel.shape, [])[-_LOOKED_AT:]
+        near = [host for host in hosts if gap(host, parcel) <= link.NEAR and link.tree(host.lead.fact) == tree]
+        return sorted(
+            near,
+            key=lambda host: (max(host.slots) != lead.number - 1, _topic(host.lead) != _topic(lead), host.lead.place),
+        )
+
+
+def _ids(mail: Mail) -> tuple[str, ...]:
+    return mail.fact.message_id, *mail.fact.former_ids
+
+
+def _note(held: list[Posting], host: Posting) -> None:
+    if host not in held[-_LOOKED_AT:]:
+        held.append(host)
+
+
+def _topic(mail: Mail) -> str:
+    """What stands before the first colon of the title."""
+    return mail.fact.title.partition(":")[0].strip().lower()
+
+
+def _nearest(parcel: Posting, hosts: Iterable[Posting]) -> list[Posting]:
+    return sorted(dict.fromkeys(hosts), key=lambda host: (gap(host, parcel), host.lead.place))
+
+
+def _fits(host: Posting, parcel: Posting) -> bool:
+    return host.shape == parcel.shape and _may_join(host, parcel)
+
+
+def _nearly_fits(host: Posting, parcel: Posting) -> bool:
+    """Sent at once, and the same version or total: one of the two is mistyped, mostly in the cover."""
+    (version, total, *rest), (other_version, other_total, *other_rest) = host.shape, parcel.shape
+    return (
+        (version == other_version or total == other_total)
+        and rest == other_rest
+        and gap(host, parcel) <= _AT_ONCE
+        and _may_join(host, parcel)
+    )
+
+
+def _may_join(host: Posting, parcel: Posting) -> bool:
+    return not host.people.isdisjoint(parcel.people) and host.takes(parcel.mails)

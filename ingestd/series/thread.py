@@ -1,0 +1,125 @@
+"""The mails of a thread with their keys, in the order of what they say, each with the mail it answers."""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from ingestd.series import link
+from ingestd.series.values import Fact
+
+HOPELESS = datetime.max.replace(tzinfo=UTC)  # stands for a Date that nobody can read: sorts last
+
+
+@dataclass(slots=True, eq=False)
+class Mail:
+    """A fact on its way through grouping."""
+
+    fact: Fact
+    key: str
+    references: tuple[str, ...]  # nearest ancestor first
+    people: frozenset[str]  # addresses and full names of author and sender, in lower case
+    parent: "Mail | None" = field(default=None, repr=False)
+
+    @property
+    def number(self) -> int:
+        """The slot: N of N/M; a patch without a number is the first of one."""
+        if self.fact.number is not None:
+            return self.fact.number
+        return 1 if self.fact.kind == "patch" else 0
+
+    @property
+    def date(self) -> datetime:
+        """The Date, or the end of time."""
+        return self.fact.date or HOPELESS
+
+    @property
+    def place(self) -> tuple[datetime, int, str]:
+        """Sorts mails by Date, covers before patches, then by key: never by arrival."""
+        return self.date, self.fact.number or 0, self.key
+
+
+def read(facts: Collection[Fact]) -> list[Mail]:
+    """The mails of `facts` in order of place, keyed and with their parents; no cycles, no mail its own parent."""
+    keyed = keys(facts)
+    mails = sorted(
+        (Mail(fact, keyed[fact.identity], link.references(fact), _people(fact)) for fact in _unique(facts)),
+        key=lambda mail: mail.place,
+    )
+    _find_parents(mails)
+    return mails
+
+
+def keys(facts: Iterable[Fact]) -> dict[tuple[str, str], str]:
+    """Identity -> key: the Message-ID; further mails under the same id get `#` and 8 digits of their content key.
+
+    The variant with the smallest (Date, content key) has the bare id; without a Date comes last. Where 8 digits are
+    not enough to tell variants apart, all 64 are taken.
+    """
+    variants: dict[str, set[tuple[datetime, str]]] = defaultdict(set)
+    for fact in facts:
+        variants[fact.message_id].add((fact.date or HOPELESS, fact.content_key))
+    keyed: dict[tuple[str, str], str] = {}
+    for message_id, contents in variants.items():
+        (_, first), *further = sorted(contents)
+        keyed[message_id, first] = message_id
+        short = Counter(content_key[:8] for _, content_key in further)
+        for _, content_key in further:
+            digits = content_key[:8] if short[content_key[:8]] == 1 else content_key
+            keyed.setdefault((message_id, content_key), f"{message_id}#{digits}")
+    return keyed
+
+
+def _unique(facts: Iterable[Fact]) -> list[Fact]:
+    """One fact for each identity: which one, should they differ, does not hang on the order given."""
+    unique: dict[tuple[str, str], Fact] = {}
+    for fact in facts:
+        known = unique.setdefault(fact.identity, fact)
+        if known != fact:
+            unique[fact.identity] = min(known, fact, key=repr)
+    return list(unique.values())
+
+
+def _people(fact: Fact) -> frozenset[str]:
+    names = {" ".join(name.lower().split()) for name in (fact.author_name, fact.sender_name)}
+    # A single word is no proof of anything.
+    people = {name for name in names if " " in name and " via " not in name}
+    people |= {address.lower() for address in (fact.author_email, fact.sender_email)}
+    return frozenset(people - {""})
+
+
+def _find_parents(mails: Iterable[Mail]) -> None:
+    """Point each mail at its nearest ancestor that is there; cut cycles at their first mail."""
+    by_id: dict[str, Mail] = {}
+    for mail in mails:
+        # A Message-ID alone means the variant that has it as its key; a former id is weaker than any real one.
+        if mail.key == mail.fact.message_id:
+            by_id[mail.key] = mail
+    for mail in mails:
+        for id_ in mail.fact.former_ids:
+            by_id.setdefault(id_, mail)
+    for mail in mails:
+        found = (by_id[id_] for id_ in mail.references if id_ in by_id)
+        mail.parent = next((one for one in found if one is not mail), None)
+    _cut_cycles(mails)
+
+
+def _cut_cycles(mails: Iterable[Mail]) -> None:
+    done: set[str] = set()
+    for mail in mails:
+        walked: dict[str, Mail] = {}
+        at: Mail | None = mail
+        while at is not None and at.key not in done and at.key not in walked:
+            walked[at.key] = at
+            at = at.parent
+        if at is not None and at.key in walked:
+            cycle = [at]
+            while (following := cycle[-1].parent) is not None and following is not at:
+                cycle.append(following)
+            min(cycle, key=lambda one: one.place).parent = None
+        done.update(walked)
+
+
+def parents(mails: Iterable[Mail]) -> dict[str, str | None]:
+    """Key -> key of the parent."""
+    return {mail.key: None if mail.parent is None else mail.parent.key for mail in mails}
