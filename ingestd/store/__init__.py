@@ -1,0 +1,1 @@
+"""The only room that knows SQL. Everything else is handed plain values."""

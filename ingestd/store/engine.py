@@ -1,0 +1,167 @@
+"""The connection to PostgreSQL: its URL, the pool, the ingest lock, and what each failure means."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from enum import Enum
+from typing import Any
+
+import msgspec
+from sqlalchemy import event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from ingestd.errors import ConfigError, Temporary, UnavailableError
+
+# Any number, as long as every ingestd uses the same. Spells "ingest".
+INGEST_LOCK = 0x696E67657374
+
+OLDEST_SERVER = 150000
+
+
+class Fault(Enum):
+    """What a failed transaction means for the mails in it."""
+
+    RETRY = "retry"  # the connection or a race: the same batch may pass at once
+    DATA = "data"  # the server refused the data of some mail
+    TEMPORARY = "temporary"  # the server cannot take anything now
+
+
+def parse_url(url: str) -> URL:
+    """Read `postgresql://...` into SQLAlchemy's form. ConfigError when it is not a PostgreSQL URL."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise ConfigError("database.url: not a URL, expected postgresql://...") from error
+    if parsed.drivername.partition("+")[0] not in {"postgresql", "postgres"}:
+        raise ConfigError(f"database.url: expected postgresql://..., got {parsed.drivername}://")
+    return parsed.set(drivername="postgresql+asyncpg")
+
+
+class Database:
+    """A pool of connections to one database."""
+
+    def __init__(self, url: str, *, pool_size: int = 5, timeout: float = 30.0) -> None:
+        """`timeout`: seconds that connecting and a whole transaction may take each."""
+        self.url = parse_url(url)
+        self.timeout = timeout
+        self.engine: AsyncEngine = create_async_engine(
+            self.url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=timeout,
+            pool_pre_ping=True,
+            json_serializer=lambda value: msgspec.json.encode(value).decode(),
+            json_deserializer=msgspec.json.decode,
+            connect_args={"timeout": timeout, "server_settings": {"application_name": "ingestd"}},
+        )
+        event.listen(self.engine.sync_engine, "connect", _raise_durability)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that commits at the end. TimeoutError when it takes longer than `timeout`."""
+        async with asyncio.timeout(self.timeout), self.engine.begin() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def ingest(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that holds the ingest lock: one writer at a time, so nothing races or deadlocks.
+
+        The lock is the first statement, alone: under READ COMMITTED what follows sees all that the last holder wrote.
+        """
+        async with self.transaction() as connection:
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": INGEST_LOCK})
+            yield connection
+
+    async def ping(self) -> None:
+        """Check that a mail could be stored now. UnavailableError with the reason when not."""
+        try:
+            async with self.transaction() as connection:
+                recovering = await connection.scalar(text("SELECT pg_is_in_recovery()"))
+        except FAILURES as error:
+            raise UnavailableError(f"database {self.name}: {reason(error)}") from error
+        if recovering:
+            raise UnavailableError(f"database {self.name}: read-only, it is a standby")
+
+    async def check_server(self) -> None:
+        """ConfigError when the server is older than we support."""
+        async with self.transaction() as connection:
+            number = int(await connection.scalar(text("SHOW server_version_num")))
+        if number < OLDEST_SERVER:
+            found, oldest = number // 10000, OLDEST_SERVER // 10000
+            raise ConfigError(f"database {self.name}: PostgreSQL {found} is too old, ingestd needs {oldest} or newer")
+
+    @property
+    def name(self) -> str:
+        """The URL as it may be shown to people: without password."""
+        return self.url.set(drivername="postgresql").render_as_string(hide_password=True)
+
+
+def _raise_durability(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own adapter
+    """A 250 must survive a crash, whatever the server's default says; a stronger setting stays."""
+    cursor = connection.cursor()
+    cursor.execute(
+        "SELECT set_config('synchronous_commit', 'on', false) "
+        "WHERE current_setting('synchronous_commit') IN ('off', 'local')"
+    )
+    cursor.close()
+
+
+# What a database operation may raise when the database, and not our code, is at fault.
+FAILURES = (SQLAlchemyError, OSError, TimeoutError)
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """The five-character SQLSTATE of a failed statement, if the server sent one."""
+    if isinstance(error, DBAPIError):
+        state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
+        return state if isinstance(state, str) else None
+    return None
+
+
+def judge(error: BaseException) -> Fault:
+    """Say what a failed batch means (architecture.md section 3)."""
+    state = sqlstate(error)
+    if state is not None:
+        if state.startswith(("22", "54")):
+            return Fault.DATA
+        if state.startswith("08") or state in {"40001", "40P01", "57P01", "57P02", "57P03", "25006"}:
+            return Fault.RETRY
+        return Fault.TEMPORARY
+    if isinstance(error, DBAPIError):
+        cause = error.orig.__cause__ if error.orig is not None else None
+        # asyncpg refuses what it cannot encode (a lone surrogate, a number out of range) before it is sent.
+        if _is_encoding(cause):
+            return Fault.DATA
+        if error.connection_invalidated or isinstance(error, InterfaceError):
+            return Fault.RETRY
+        return Fault.TEMPORARY
+    if isinstance(error, ConnectionError):
+        return Fault.RETRY
+    if isinstance(error, UnicodeEncodeError | OverflowError):
+        return Fault.DATA
+    return Fault.TEMPORARY
+
+
+def _is_encoding(cause: BaseException | None) -> bool:
+    return type(cause).__name__ == "DataError" or isinstance(cause, UnicodeEncodeError | OverflowError)
+
+
+def reason(error: BaseException) -> str:
+    """One line for people and logs: what failed, without SQL and parameters."""
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        error = error.orig.__cause__ or error.orig
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    text_ = str(error).strip().splitlines()
+    return text_[0] if text_ else type(error).__name__
+
+
+def temporary(error: BaseException) -> Temporary:
+    """The Temporary a mail server hears for `error`; its text is for the log."""
+    return Temporary(reason(error))

@@ -1,0 +1,169 @@
+"""What commands ask of the database."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ingestd.errors import InputError
+from ingestd.mail.export import Patch
+from ingestd.mail.values import PARSER_VERSION, Person
+from ingestd.series.values import GROUPING_VERSION
+from ingestd.store import heads, migrate
+from ingestd.store.engine import Database
+
+Ids = tuple[int, ...]
+
+
+async def find(connection: AsyncConnection, message_id: str, list_id: str | None) -> int:
+    """The id of a mail; on the list whose id sorts first when it is on several. InputError when it is nowhere."""
+    found = await connection.scalar(
+        text("""
+            SELECT m.id
+            FROM ingestd.message m
+            JOIN ingestd.list l ON l.id = m.list
+            WHERE m.key = :key
+              AND (CAST(:list_id AS text) IS NULL OR l.list_id = :list_id)
+            ORDER BY l.list_id COLLATE "C"
+            LIMIT 1
+        """),
+        {"key": message_id.strip().removeprefix("<").removesuffix(">"), "list_id": list_id},
+    )
+    if found is None:
+        raise InputError(f"{message_id}: no such mail" + (f" on {list_id}" if list_id else ""))
+    return int(found)
+
+
+async def raw(connection: AsyncConnection, message: int) -> bytes:
+    """The bytes that a mail's row was parsed from, as received."""
+    found = await connection.scalar(
+        text("SELECT r.bytes FROM ingestd.message m JOIN ingestd.raw r ON r.sha256 = m.raw_sha256 WHERE m.id = :id"),
+        {"id": message},
+    )
+    return bytes(found)
+
+
+async def patches(connection: AsyncConnection, messages: Ids) -> list[Patch]:
+    """The patches with these ids, in this order. InputError when one has no diff."""
+    found = await connection.execute(
+        text("""
+            SELECT m.id, m.message_id, m.subject, m.author_name, m.author_email, m.date, m.date_text, m.content, p.diff
+            FROM ingestd.message m
+            LEFT JOIN ingestd.patch p ON p.message = m.id
+            WHERE m.id = ANY (CAST(:ids AS bigint[]))
+        """),
+        {"ids": list(messages)},
+    )
+    rows = {row["id"]: dict(row) for row in found.mappings()}
+    return [_patch(rows[message]) for message in messages]
+
+
+def _patch(row: Mapping[str, Any]) -> Patch:
+    if row["diff"] is None:
+        raise InputError(f"{row['message_id']}: not a patch: there is no diff in it")
+    return Patch(
+        row["message_id"],
+        row["subject"],
+        Person(row["author_name"], row["author_email"]),
+        row["date"],
+        row["date_text"],
+        row["content"],
+        row["diff"],
+    )
+
+
+async def series_of(connection: AsyncConnection, message: int) -> tuple[Ids, tuple[int, ...]]:
+    """The mails to apply, in order, of the series a mail was posted in; and the numbers that are missing.
+
+    InputError when the mail belongs to no series.
+    """
+    series = await connection.scalar(
+        text("""
+            SELECT coalesce(
+                (SELECT min(posted_in) FROM ingestd.series_patch WHERE message = :id AND role <> 'carried'),
+                (SELECT min(id) FROM ingestd.series WHERE cover = :id)
+            )
+        """),
+        {"id": message},
+    )
+    if series is None:
+        raise InputError("the mail belongs to no series")
+    head = (await heads.load(connection, [series]))[series]
+    found = await connection.execute(
+        text("""
+            SELECT m.key, m.id
+            FROM ingestd.series_patch sp
+            JOIN ingestd.message m ON m.id = sp.message
+            WHERE sp.series = :series
+        """),
+        {"series": series},
+    )
+    id_of = {row.key: row.id for row in found}
+    return tuple(id_of[key] for key in head.series.effective.values()), head.series.missing
+
+
+async def reviews(connection: AsyncConnection, message: int) -> list[str]:
+    """The trailers that replies give to a patch, and to the cover of its series, oldest reply first."""
+    found = await connection.execute(
+        text("""
+            SELECT t.name, t.value
+            FROM ingestd.message m
+            JOIN ingestd.trailer t ON t.message = m.id
+            WHERE m.kind = 'reply'
+              AND t.person_email IS NOT NULL
+              AND lower(t.name) <> 'signed-off-by'
+              AND (m.about = :id OR m.about IN (
+                  SELECT s.cover
+                  FROM ingestd.series_patch sp
+                  JOIN ingestd.series s ON s.id = sp.series
+                  WHERE sp.message = :id AND sp.role <> 'carried'
+              ))
+            ORDER BY m.date NULLS LAST, m.key COLLATE "C", t.position
+        """),
+        {"id": message},
+    )
+    return [f"{name}: {value}" for name, value in found]
+
+
+async def status(database: Database) -> dict[str, Any]:
+    """Versions, counts and what is waiting, for `ingestd status`."""
+    async with database.transaction() as connection:
+        server = await connection.scalar(text("SHOW server_version"))
+        schema = await migrate.current(connection)
+        state: dict[str, Any] = {
+            "database": {"name": database.name, "server": server, "schema": schema, "schema_wanted": migrate.head()},
+            "parser_version": PARSER_VERSION,
+            "grouping_version": GROUPING_VERSION,
+        }
+        if schema is None:
+            return state
+        counts = await connection.execute(
+            text("""
+                SELECT (SELECT count(*) FROM ingestd.list) AS lists,
+                       (SELECT count(*) FROM ingestd.message) AS messages,
+                       (SELECT count(*) FROM ingestd.message WHERE kind = 'patch') AS patches,
+                       (SELECT count(*) FROM ingestd.thread) AS threads,
+                       (SELECT count(*) FROM ingestd.series) AS series,
+                       (SELECT count(*) FROM ingestd.series WHERE NOT complete) AS series_incomplete,
+                       (SELECT count(*) FROM ingestd.delivery) AS deliveries,
+                       (SELECT count(*) FROM ingestd.quarantine) AS quarantined,
+                       (SELECT value FROM ingestd.counter WHERE name = 'event') AS last_event
+            """)
+        )
+        state["counts"] = dict(counts.mappings().one())
+        times = await connection.execute(
+            text("""
+                SELECT (SELECT max(received_at) FROM ingestd.delivery) AS last_delivery,
+                       (SELECT min(m.date)
+                        FROM ingestd.link k
+                        JOIN ingestd.message m ON m.id = k.message
+                        WHERE k.type <> 'prerequisite'
+                          AND NOT EXISTS (
+                              SELECT FROM ingestd.message t
+                              WHERE t.list = m.list AND t.key = k.target
+                          )) AS oldest_unresolved_link
+            """)
+        )
+        state |= {name: None if time is None else time.isoformat() for name, time in times.mappings().one().items()}
+        return state

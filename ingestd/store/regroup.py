@@ -1,0 +1,346 @@
+"""Regroup threads and write the difference: `series.group` says what is right, this makes the rows say so."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import bindparam, delete, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ingestd.series import group
+from ingestd.series.values import Fact, Series, Thread
+from ingestd.store import revisions, rows, schema
+from ingestd.store.events import Event
+from ingestd.store.heads import MemberRow
+from ingestd.store.rows import Row
+
+SUBJECTS = {"patch", "cover", "pull"}  # what a reply's trailers can be about
+
+
+@dataclass(frozen=True, slots=True)
+class _Mail:
+    """A stored mail of a thread that is regrouped."""
+
+    id: int
+    fact: Fact
+    key: str
+    parent: int | None
+    about: int | None
+
+
+@dataclass(slots=True)
+class _Old:
+    """A stored series: its columns, its members, its revision keys."""
+
+    id: int
+    row: Row
+    members: set[MemberRow] = field(default_factory=set)
+    keys: set[str] = field(default_factory=set)
+
+    @property
+    def mails(self) -> set[int]:
+        own = {message for _, message, role, _ in self.members if role != "carried"}
+        return own | {self.row["cover"]} if self.row["cover"] is not None else own
+
+
+@dataclass(frozen=True, slots=True)
+class _New:
+    """A series as it should be, with ids for keys."""
+
+    list: int
+    thread: int
+    series: Series
+    ids: Mapping[str, int]  # key -> message id, of its thread
+
+    @property
+    def cover(self) -> int | None:
+        return None if self.series.cover is None else self.ids[self.series.cover]
+
+    @property
+    def mails(self) -> set[int]:
+        own = {self.ids[member.key] for member in self.series.members}
+        return own if self.cover is None else own | {self.cover}
+
+    def row(self) -> Row:
+        """The columns of `series` that the thread alone decides."""
+        series = self.series
+        return {
+            "list": self.list,
+            "thread": self.thread,
+            "key": series.key,
+            "name": series.name,
+            "kind": series.kind,
+            "version": series.version,
+            "version_inferred": series.version_inferred,
+            "total": series.total,
+            "received": len(series.posted),
+            "cover": self.cover,
+            "author_name": series.author_name,
+            "author_email": series.author_email,
+            "date": series.date,
+            "change_id": series.change_id,
+            "reroll": series.reroll,
+            "supersedes_ids": list(series.supersedes),
+        }
+
+    def members(self, id_of_key: Mapping[tuple[int, str], int]) -> set[MemberRow]:
+        """The rows of `series_patch` that the thread alone decides. `id_of_key`: (list, series key) -> series id."""
+        return {
+            (member.number, self.ids[member.key], member.role, id_of_key[self.list, member.posted_in])
+            for member in self.series.members
+        }
+
+
+async def regroup(connection: AsyncConnection, threads: Collection[int]) -> list[Event]:
+    """Group the mails of `threads` anew, store what differs, and say what changed.
+
+    Idempotent: the rows depend on the set of mails in the threads alone. Ids stay with the series that keeps most of
+    its members (ties: the smallest id).
+    """
+    if not threads:
+        return []
+    mails = await _load_mails(connection, threads)
+    old = await _load_series(connection, threads)
+    new: list[_New] = []
+    for (list_, thread), members in sorted(mails.items()):
+        grouped = group.group([mail.fact for mail in members])
+        ids = {grouped.keys[mail.fact.identity]: mail.id for mail in members}
+        await _write_mails(connection, members, grouped, ids)
+        new += [_New(list_, thread, series, ids) for series in grouped.series]
+    return await _write_series(connection, old, new)
+
+
+async def _load_mails(connection: AsyncConnection, threads: Collection[int]) -> dict[tuple[int, int], list[_Mail]]:
+    """The mails of `threads`, by (list, thread)."""
+    m, p = schema.message, schema.patch
+    found = await connection.execute(
+        select(
+            *(m.c.id, m.c.list, m.c.thread, m.c.key, m.c.parent, m.c.about),
+            *(m.c.message_id, m.c.content_key, m.c.kind, m.c.date, m.c.author_name, m.c.author_email),
+            *(m.c.sender_email, m.c.name, m.c.title, m.c.tags, m.c.number, m.c.total, m.c.version),
+            *(m.c.version_written, m.c.reroll, m.c.resend, m.c.reply, m.c.in_reply_to, m.c.references),
+            *(
+                m.c.former_ids,
+                m.c.sender_name,
+                m.c.munged,
+                p.c.diff.isnot(None).label("has_diff"),
+                p.c.patch_id,
+                p.c.change_id,
+            ),
+        )
+        .outerjoin(p, p.c.message == m.c.id)
+        .where(m.c.thread.in_(threads))
+    )
+    stored = [dict(row) for row in found.mappings()]
+    supersedes = await _superseded(connection, [row["id"] for row in stored])
+    mails: dict[tuple[int, int], list[_Mail]] = defaultdict(list)
+    for row in stored:
+        mails[row["list"], row["thread"]].append(
+            _Mail(row["id"], _fact(row, supersedes.get(row["id"], ())), row["key"], row["parent"], row["about"])
+        )
+    return mails
+
+
+async def _superseded(connection: AsyncConnection, messages: Collection[int]) -> dict[int, tuple[str, ...]]:
+    """Message id -> the Message-IDs it says it supersedes."""
+    found = await connection.execute(
+        text("""
+            SELECT message, array_agg(target ORDER BY position)
+            FROM ingestd.link
+            WHERE message = ANY (CAST(:messages AS bigint[])) AND type IN ('supersedes', 'obsoletes')
+            GROUP BY message
+        """),
+        {"messages": list(messages)},
+    )
+    return {message: tuple(targets) for message, targets in found}
+
+
+def _fact(row: Mapping[str, Any], supersedes: tuple[str, ...]) -> Fact:
+    return Fact(
+        message_id=row["message_id"],
+        content_key=row["content_key"],
+        kind=row["kind"],
+        date=row["date"],
+        author_name=row["author_name"],
+        author_email=row["author_email"],
+        sender_email=row["sender_email"],
+        name=row["name"],
+        title=row["title"],
+        tags=tuple(row["tags"]),
+        number=row["number"],
+        total=row["total"],
+        version=row["version"],
+        version_written=row["version_written"],
+        reroll=row["reroll"],
+        resend=row["resend"],
+        reply=row["reply"],
+        in_reply_to=tuple(row["in_reply_to"]),
+        references=tuple(row["references"]),
+        former_ids=tuple(row["former_ids"]),
+        has_diff=row["has_diff"],
+        patch_id=row["patch_id"],
+        change_id=row["change_id"],
+        supersedes=supersedes,
+        sender_name=row["sender_name"],
+        munged=row["munged"],
+    )
+
+
+async def _write_mails(
+    connection: AsyncConnection, members: Iterable[_Mail], grouped: Thread, ids: Mapping[str, int]
+) -> None:
+    """Bring key, parent and about of each mail up to date."""
+    kinds = {grouped.keys[mail.fact.identity]: mail.fact.kind for mail in members}
+    changed = []
+    for mail in members:
+        key = grouped.keys[mail.fact.identity]
+        parent = grouped.parents.get(key)
+        about = _about(key, grouped.parents, kinds)
+        row = (key, None if parent is None else ids[parent], None if about is None else ids[about])
+        if row != (mail.key, mail.parent, mail.about):
+            changed.append((mail.id, *row))
+    if changed:
+        await connection.execute(
+            text("""
+                UPDATE ingestd.message m
+                SET key = w.key, parent = w.parent, about = w.about
+                FROM unnest(CAST(:ids AS bigint[]), CAST(:keys AS text[]), CAST(:parents AS bigint[]),
+                            CAST(:abouts AS bigint[])) AS w (id, key, parent, about)
+                WHERE m.id = w.id
+            """),
+            dict(zip(("ids", "keys", "parents", "abouts"), map(list, zip(*changed, strict=True)), strict=True)),
+        )
+
+
+def _about(key: str, parents: Mapping[str, str | None], kinds: Mapping[str, str]) -> str | None:
+    """The patch, cover or pull request that a mail is or answers, however far up; parents have no cycles."""
+    at: str | None = key
+    while at is not None and kinds[at] not in SUBJECTS:
+        at = parents.get(at)
+    return at
+
+
+async def _load_series(connection: AsyncConnection, threads: Collection[int]) -> dict[int, _Old]:
+    """The stored series of `threads`, by id."""
+    found = await connection.execute(select(schema.series).where(schema.series.c.thread.in_(threads)))
+    old = {row["id"]: _Old(row["id"], dict(row)) for row in found.mappings()}
+    member = schema.series_patch
+    for series, number, message, role, posted_in in await connection.execute(
+        select(member.c.series, member.c.number, member.c.message, member.c.role, member.c.posted_in).where(
+            member.c.series.in_(list(old))
+        )
+    ):
+        old[series].members.add((number, message, role, posted_in))
+    for series, key in await connection.execute(
+        select(schema.revision_key.c.series, schema.revision_key.c.key).where(
+            schema.revision_key.c.series.in_(list(old))
+        )
+    ):
+        old[series].keys.add(key)
+    return old
+
+
+async def _write_series(connection: AsyncConnection, old: Mapping[int, _Old], new: Sequence[_New]) -> list[Event]:
+    """Make the stored series be `new`; answer the events of the difference."""
+    id_of = _match(old, new)
+    fresh = [index for index in range(len(new)) if index not in id_of]
+    id_of |= dict(zip(fresh, await rows.allocate(connection, schema.series, len(fresh)), strict=True))
+    id_of_key = {(one.list, one.series.key): id_of[index] for index, one in enumerate(new)}
+    kept = set(id_of.values())
+    difference = _Difference(gone=[one for one in old.values() if one.id not in kept])
+    for index, one in enumerate(new):
+        difference.weigh(id_of[index], old.get(id_of[index]), one, id_of_key)
+    await difference.write(connection)
+    return difference.events() + await revisions.revise(connection, difference.touched, difference.revision_keys)
+
+
+def _match(old: Mapping[int, _Old], new: Sequence[_New]) -> dict[int, int]:
+    """Index in `new` -> id of the stored series it goes on as: the one it shares most mails with."""
+    holders: dict[int, list[int]] = defaultdict(list)
+    for one in old.values():
+        for mail in one.mails:
+            holders[mail].append(one.id)
+    shared: dict[tuple[int, int], int] = defaultdict(int)
+    for index, made in enumerate(new):
+        for mail in made.mails:
+            for id_ in holders[mail]:
+                shared[id_, index] += 1
+    id_of: dict[int, int] = {}
+    taken: set[int] = set()
+    for (id_, index), _count in sorted(
+        shared.items(), key=lambda pair: (-pair[1], pair[0][0], new[pair[0][1]].series.key)
+    ):
+        if id_ not in taken and index not in id_of:
+            id_of[index] = id_
+            taken.add(id_)
+    return id_of
+
+
+@dataclass(slots=True)
+class _Difference:
+    """What must be written so that the stored series are the right ones."""
+
+    gone: list[_Old]
+    created: list[Row] = field(default_factory=list)
+    changed: list[Row] = field(default_factory=list)
+    members_gone: list[tuple[int, MemberRow]] = field(default_factory=list)
+    members_new: list[tuple[int, MemberRow]] = field(default_factory=list)
+    keys_gone: list[tuple[int, str]] = field(default_factory=list)
+    keys_new: list[tuple[int, int, str]] = field(default_factory=list)
+    touched: set[int] = field(default_factory=set)  # series created or changed
+    revision_keys: set[tuple[int, str]] = field(default_factory=set)  # of touched and removed series, old and new
+
+    def weigh(self, id_: int, old: _Old | None, new: _New, id_of_key: Mapping[tuple[int, str], int]) -> None:
+        """Add what differs between a stored series and the same one as it should be."""
+        row = new.row()
+        members = new.members(id_of_key)
+        keys = set(new.series.revision_keys)
+        old_keys = set() if old is None else old.keys
+        old_members = set() if old is None else {member for member in old.members if member[2] != "carried"}
+        if old is None:
+            # What is complete is known when revisions are: a partial posting carries patches of an older one.
+            self.created.append({"id": id_, "complete": False, "announced": False, **row})
+        elif old_members == members and old_keys == keys and all(old.row[name] == row[name] for name in row):
+            return
+        else:
+            self.changed.append({"id_": id_, **row})
+        self.touched.add(id_)
+        self.members_gone += [(id_, member) for member in sorted(old_members - members)]
+        self.members_new += [(id_, member) for member in sorted(members - old_members)]
+        self.keys_gone += [(id_, key) for key in sorted(old_keys - keys)]
+        self.keys_new += [(new.list, id_, key) for key in sorted(keys - old_keys)]
+        self.revision_keys |= {(new.list, key) for key in keys | old_keys}
+
+    async def write(self, connection: AsyncConnection) -> None:
+        """Write it, series before what names them."""
+        if self.gone:
+            await connection.execute(delete(schema.series).where(schema.series.c.id.in_([one.id for one in self.gone])))
+            self.revision_keys |= {(one.row["list"], key) for one in self.gone for key in one.keys}
+        await rows.add(connection, schema.series, self.created)
+        if self.changed:
+            columns: dict[str, Any] = {name: bindparam(name) for name in self.changed[0] if name != "id_"}
+            await connection.execute(
+                update(schema.series).where(schema.series.c.id == bindparam("id_")).values(columns),
+                self.changed,
+            )
+        await revisions.drop_members(connection, self.members_gone)
+        await revisions.add_members(connection, self.members_new)
+        if self.keys_gone:
+            await connection.execute(
+                text("DELETE FROM ingestd.revision_key WHERE series = :series AND key = :key"),
+                [{"series": id_, "key": key} for id_, key in self.keys_gone],
+            )
+        await rows.add(
+            connection,
+            schema.revision_key,
+            [{"list": list_, "series": id_, "key": key} for list_, id_, key in self.keys_new],
+        )
+
+    def events(self) -> list[Event]:
+        """What others may want to know of it."""
+        return [
+            *(Event("series-removed", list=one.row["list"], series=one.id) for one in self.gone),
+            *(Event("series-created", list=row["list"], series=row["id"]) for row in self.created),
+            *(Event("series-changed", list=row["list"], series=row["id_"]) for row in self.changed),
+        ]

@@ -1,0 +1,158 @@
+"""Revise: which series supersedes which, and what a partial posting carries over from an older one."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ingestd.series import revise as revising
+from ingestd.series.values import CARRIED, Revision
+from ingestd.store import heads, rows, schema
+from ingestd.store.events import Event
+from ingestd.store.heads import Head, MemberRow
+
+
+async def revise(
+    connection: AsyncConnection, touched: Collection[int], keys: Collection[tuple[int, str]]
+) -> list[Event]:
+    """Say anew what each series supersedes that was touched, or shares one of the (list, revision key) in `keys`.
+
+    `revise.revise` looks at a series and its direct neighbours only, so these are all whose answer may have changed.
+    """
+    ids = set(touched) | await _sharing(connection, keys)
+    known = await heads.load(connection, ids | await _neighbours(connection, ids))
+    holders: dict[tuple[int, str], set[int]] = defaultdict(set)
+    for head in known.values():
+        for key in head.series.revision_keys:
+            holders[head.list, key].add(head.id)
+    bare = {head.id: head.series.with_carried(()) for head in known.values()}
+    revisions: dict[int, Revision] = {}
+    for id_ in sorted(ids & set(known)):
+        head = known[id_]
+        beside = set().union(*(holders[head.list, key] for key in head.series.revision_keys)) - {id_}
+        revisions[id_] = revising.revise(bare[id_], [bare[other] for other in sorted(beside)])
+    return await _write(connection, known, revisions)
+
+
+async def _sharing(connection: AsyncConnection, keys: Collection[tuple[int, str]]) -> set[int]:
+    """The series that have one of these (list, revision key)."""
+    found = await connection.execute(
+        text("""
+            SELECT DISTINCT k.series
+            FROM unnest(CAST(:lists AS bigint[]), CAST(:keys AS text[])) AS w (list, key)
+            JOIN ingestd.revision_key k ON k.list = w.list AND k.key = w.key
+        """),
+        {"lists": [list_ for list_, _ in keys], "keys": [key for _, key in keys]},
+    )
+    return set(found.scalars())
+
+
+async def _neighbours(connection: AsyncConnection, ids: Collection[int]) -> set[int]:
+    """The series that share a revision key with one of `ids`."""
+    found = await connection.execute(
+        text("""
+            SELECT DISTINCT beside.series
+            FROM ingestd.revision_key own
+            JOIN ingestd.revision_key beside ON beside.list = own.list AND beside.key = own.key
+            WHERE own.series = ANY (CAST(:ids AS bigint[]))
+        """),
+        {"ids": list(ids)},
+    )
+    return set(found.scalars())
+
+
+async def _write(
+    connection: AsyncConnection, known: Mapping[int, Head], revisions: Mapping[int, Revision]
+) -> list[Event]:
+    """Write what differs; answer the events of it."""
+    series_id = {(head.list, head.series.key): head.id for head in known.values()}
+    message_id = await _messages(
+        connection, {(known[id_].list, member.key) for id_, one in revisions.items() for member in one.carried}
+    )
+    log: list[Event] = []
+    changed: list[rows.Row] = []
+    gone: list[tuple[int, MemberRow]] = []
+    new: list[tuple[int, MemberRow]] = []
+    for id_, revision in revisions.items():
+        head = known[id_]
+        older = None if revision.supersedes is None else series_id[head.list, revision.supersedes]
+        whole = head.series.with_carried(revision.carried)
+        carried = {
+            (member.number, message_id[head.list, member.key], CARRIED, series_id[head.list, member.posted_in])
+            for member in revision.carried
+        }
+        gone += [(id_, member) for member in sorted(head.carried - carried)]
+        new += [(id_, member) for member in sorted(carried - head.carried)]
+        row = {
+            "id": id_,
+            "complete": whole.complete,
+            "announced": head.row["announced"] or whole.complete,
+            "supersedes": older,
+            "evidence": revision.evidence,
+        }
+        if any(head.row[name] != row[name] for name in row):
+            changed.append(row)
+        if whole.complete and not head.row["announced"]:
+            log.append(Event("series-completed", list=head.list, series=id_))
+        if older is not None and head.row["supersedes"] != older:
+            log.append(Event("series-superseded", list=head.list, series=older, payload={"by": id_}))
+    await drop_members(connection, gone)
+    await add_members(connection, new)
+    await _update(connection, changed)
+    return log
+
+
+async def _messages(connection: AsyncConnection, keys: Collection[tuple[int, str]]) -> dict[tuple[int, str], int]:
+    """(list, key) -> id of the mail."""
+    if not keys:
+        return {}
+    found = await connection.execute(
+        text("""
+            SELECT m.list, m.key, m.id
+            FROM unnest(CAST(:lists AS bigint[]), CAST(:keys AS text[])) AS w (list, key)
+            JOIN ingestd.message m ON m.key = w.key AND m.list = w.list
+        """),
+        {"lists": [list_ for list_, _ in keys], "keys": [key for _, key in keys]},
+    )
+    return {(list_, key): id_ for list_, key, id_ in found}
+
+
+async def _update(connection: AsyncConnection, changed: Collection[rows.Row]) -> None:
+    if changed:
+        await connection.execute(
+            text("""
+                UPDATE ingestd.series
+                SET complete = :complete, announced = :announced, supersedes = :supersedes, evidence = :evidence
+                WHERE id = :id
+            """),
+            list(changed),
+        )
+
+
+async def drop_members(connection: AsyncConnection, members: Iterable[tuple[int, MemberRow]]) -> None:
+    """Delete rows of `series_patch`: (series, row) each."""
+    made = [
+        {"series": series, "number": number, "message": message, "role": role}
+        for series, (number, message, role, _) in members
+    ]
+    if made:
+        await connection.execute(
+            text("""
+                DELETE FROM ingestd.series_patch
+                WHERE series = :series AND number = :number AND message = :message AND role = :role
+            """),
+            made,
+        )
+
+
+async def add_members(connection: AsyncConnection, members: Iterable[tuple[int, MemberRow]]) -> None:
+    """Insert rows of `series_patch`: (series, row) each."""
+    await rows.add(
+        connection,
+        schema.series_patch,
+        [
+            {"series": series, "number": number, "message": message, "role": role, "posted_in": posted_in}
+            for series, (number, message, role, posted_in) in members
+        ],
+    )

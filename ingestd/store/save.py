@@ -1,0 +1,287 @@
+"""Store a batch of mails in one transaction: raw bytes, rows, deliveries, threads, series, events."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ingestd.mail import Mail
+from ingestd.series import fact, link
+from ingestd.store import events, regroup, rows, schema, threads
+from ingestd.store.events import Event
+from ingestd.store.values import Arrival, Poison, Stored
+
+Identity = tuple[int, str, str]  # (list, Message-ID, content key)
+
+# Which delivery of a mail its row is parsed from: un-munged From first, then the smallest digests.
+Rank = tuple[bool, str, bytes]
+
+
+def _rank(arrival: Arrival) -> Rank:
+    return arrival.mail.munged, arrival.mail.mail_sha256, arrival.raw_sha256
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """One mail of the batch on one list: its best delivery here, and when the first one came."""
+
+    best: Arrival
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _There:
+    """One mail of the batch that is stored already."""
+
+    id: int
+    rank: Rank
+
+
+async def batch(connection: AsyncConnection, arrivals: Sequence[Arrival]) -> list[list[Stored]]:
+    """Store `arrivals`; answer for each what became of it on each of its lists, in the order of its lists.
+
+    The caller holds the ingest lock. Nothing here looks at the order of the arrivals but the surrogate ids.
+    """
+    lists = await _lists(connection, sorted({list_id for arrival in arrivals for list_id in arrival.lists}))
+    await _keep_raw(connection, {arrival.raw_sha256: arrival.raw for arrival in arrivals})
+    wanted = _gather(arrivals, lists)
+    there = await _find(connection, list(wanted))
+    fresh = [identity for identity in wanted if identity not in there]
+    ids = await rows.allocate(connection, schema.message, len(fresh))
+    id_of = dict(zip(fresh, ids, strict=True)) | {identity: found.id for identity, found in there.items()}
+    better = [identity for identity, found in there.items() if _rank(wanted[identity].best) < found.rank]
+    log: list[Event] = []
+    touched = await _place(connection, wanted, fresh, better, id_of)
+    stored = _outcomes(arrivals, lists, id_of, set(fresh))
+    await _deliver(connection, arrivals, lists, stored)
+    log += [Event("message-created", list=identity[0], message=id_of[identity]) for identity in fresh]
+    log += [Event("message-changed", list=identity[0], message=id_of[identity]) for identity in better]
+    log += await regroup.regroup(connection, touched)
+    await events.write(connection, log)
+    return stored
+
+
+async def quarantine(connection: AsyncConnection, poisons: Sequence[Poison]) -> None:
+    """Keep mails that could not be stored, with the error. The caller holds the ingest lock."""
+    await _keep_raw(connection, {poison.raw_sha256: poison.raw for poison in poisons})
+    await rows.add(
+        connection,
+        schema.quarantine,
+        [
+            {
+                "received_at": poison.envelope.received_at,
+                "error": poison.error,
+                "raw_sha256": poison.raw_sha256,
+                "raw_size": len(poison.raw),
+                "envelope_from": poison.envelope.envelope_from,
+                "recipients": list(poison.recipients),
+                "peer": poison.envelope.peer,
+                "lists": list(poison.lists),
+            }
+            for poison in poisons
+        ],
+    )
+    await events.write(connection, [Event("mail-quarantined") for _ in poisons])
+
+
+def _identity(mail: Mail, list_: int) -> Identity:
+    return list_, mail.message_id, mail.content_key
+
+
+def _digest(identity: Identity) -> bytes:
+    """Message-ID and content key in 32 bytes, for the index."""
+    return hashlib.sha256(f"{identity[1]}\n{identity[2]}".encode()).digest()
+
+
+async def _lists(connection: AsyncConnection, list_ids: Sequence[str]) -> dict[str, int]:
+    """List id -> id; lists not seen before are added."""
+    await connection.execute(
+        text("""
+            INSERT INTO ingestd.list (list_id)
+            SELECT w.list_id
+            FROM unnest(CAST(:list_ids AS text[])) AS w (list_id)
+            WHERE NOT EXISTS (SELECT FROM ingestd.list l WHERE l.list_id = w.list_id)
+        """),
+        {"list_ids": list_ids},
+    )
+    found = await connection.execute(
+        text("SELECT list_id, id FROM ingestd.list WHERE list_id = ANY (CAST(:list_ids AS text[]))"),
+        {"list_ids": list_ids},
+    )
+    return {row.list_id: row.id for row in found}
+
+
+async def _keep_raw(connection: AsyncConnection, raws: Mapping[bytes, bytes]) -> None:
+    """Keep the bytes of each distinct delivery."""
+    there = await connection.execute(
+        text("SELECT sha256 FROM ingestd.raw WHERE sha256 = ANY (CAST(:digests AS bytea[]))"),
+        {"digests": list(raws)},
+    )
+    known = set(there.scalars())
+    await rows.add(
+        connection,
+        schema.raw,
+        [{"sha256": digest, "size": len(raw), "bytes": raw} for digest, raw in raws.items() if digest not in known],
+    )
+
+
+def _gather(arrivals: Iterable[Arrival], lists: Mapping[str, int]) -> dict[Identity, _Wanted]:
+    """The distinct mails of the batch, each with its best delivery."""
+    wanted: dict[Identity, _Wanted] = {}
+    for arrival in arrivals:
+        for list_id in arrival.lists:
+            found = wanted.setdefault(
+                _identity(arrival.mail, lists[list_id]), _Wanted(arrival, arrival.envelope.received_at)
+            )
+            found.best = min(found.best, arrival, key=_rank)
+            found.received_at = min(found.received_at, arrival.envelope.received_at)
+    return wanted
+
+
+async def _find(connection: AsyncConnection, identities: Sequence[Identity]) -> dict[Identity, _There]:
+    """Which of `identities` are stored already."""
+    found = await connection.execute(
+        text("""
+            SELECT m.list, m.message_id, m.content_key, m.id, m.munged, m.mail_sha256, m.raw_sha256
+            FROM unnest(CAST(:lists AS bigint[]), CAST(:identities AS bytea[])) AS w (list, identity)
+            JOIN ingestd.message m ON m.list = w.list AND m.identity = w.identity
+        """),
+        {
+            "lists": [identity[0] for identity in identities],
+            "identities": [_digest(identity) for identity in identities],
+        },
+    )
+    return {
+        (list_, message_id, content_key): _There(id_, (munged, mail_sha256, raw_sha256))
+        for list_, message_id, content_key, id_, munged, mail_sha256, raw_sha256 in found
+    }
+
+
+async def _place(
+    connection: AsyncConnection,
+    wanted: Mapping[Identity, _Wanted],
+    fresh: Sequence[Identity],
+    better: Sequence[Identity],
+    id_of: Mapping[Identity, int],
+) -> set[int]:
+    """Write the rows of new mails, and of mails with a better delivery; answer the threads to regroup."""
+    changed = [*fresh, *better]
+    keys = {
+        id_of[identity]: {(identity[0], key) for key in link.keys(fact.of(wanted[identity].best.mail))}
+        for identity in changed
+    }
+    loose = await _loosened(connection, {id_of[identity]: keys[id_of[identity]] for identity in better})
+    placed = await threads.link(connection, keys, loose)
+    # Only now: linking finds the thread of a mail by the keys it had.
+    for table in (schema.patch, schema.file, schema.trailer, schema.link, schema.link_key):
+        await connection.execute(delete(table).where(table.c.message.in_([id_of[identity] for identity in better])))
+    await rows.add(
+        connection,
+        schema.message,
+        [
+            {
+                "id": id_of[identity],
+                "list": identity[0],
+                "message_id": identity[1],
+                "content_key": identity[2],
+                "identity": _digest(identity),
+                "key": identity[1],
+                "raw_sha256": wanted[identity].best.raw_sha256,
+                "received_at": wanted[identity].received_at,
+                "thread": placed[id_of[identity]],
+                **rows.message(wanted[identity].best.mail),
+            }
+            for identity in fresh
+        ],
+    )
+    for identity in better:
+        await connection.execute(
+            update(schema.message)
+            .where(schema.message.c.id == id_of[identity])
+            .values(raw_sha256=wanted[identity].best.raw_sha256, **rows.message(wanted[identity].best.mail))
+        )
+    for table, made in rows.parts({id_of[identity]: wanted[identity].best.mail for identity in changed}).items():
+        await rows.add(connection, table, made)
+    await rows.add(
+        connection,
+        schema.link_key,
+        [
+            {"list": list_, "key": key, "message": message}
+            for message, own in keys.items()
+            for list_, key in sorted(own)
+        ],
+    )
+    return set(placed.values())
+
+
+async def _loosened(connection: AsyncConnection, keys: Mapping[int, set[threads.Key]]) -> set[int]:
+    """The threads that lose a key when the mails get these keys."""
+    found = await connection.execute(
+        text("""
+            SELECT k.message, k.list, k.key, m.thread
+            FROM ingestd.link_key k
+            JOIN ingestd.message m ON m.id = k.message
+            WHERE k.message = ANY (CAST(:messages AS bigint[]))
+        """),
+        {"messages": list(keys)},
+    )
+    return {thread for message, list_, key, thread in found if (list_, key) not in keys[message]}
+
+
+def _outcomes(
+    arrivals: Iterable[Arrival], lists: Mapping[str, int], id_of: Mapping[Identity, int], fresh: set[Identity]
+) -> list[list[Stored]]:
+    """What becomes of each arrival on each of its lists; the second of two equal mails in a batch is a repeat."""
+    first = set(fresh)
+    outcomes: list[list[Stored]] = []
+    for arrival in arrivals:
+        outcomes.append([])
+        for list_id in arrival.lists:
+            identity = _identity(arrival.mail, lists[list_id])
+            outcomes[-1].append(Stored(list_id, id_of[identity], repeat=identity not in first))
+            first.discard(identity)
+    return outcomes
+
+
+async def _deliver(
+    connection: AsyncConnection,
+    arrivals: Sequence[Arrival],
+    lists: Mapping[str, int],
+    outcomes: Sequence[Sequence[Stored]],
+) -> None:
+    """A row for every acknowledgement, repeats too: a commit that wrote nothing would wait for nobody."""
+    await rows.add(
+        connection,
+        schema.delivery,
+        [
+            {
+                "message": stored.message,
+                "list": lists[stored.list_id],
+                "received_at": arrival.envelope.received_at,
+                "envelope_from": arrival.envelope.envelope_from,
+                "recipients": list(arrival.lists[stored.list_id]),
+                "queue_id": arrival.mail.queue_id,
+                "peer": arrival.envelope.peer,
+                "raw_sha256": arrival.raw_sha256,
+                "raw_size": len(arrival.raw),
+                "repeat": stored.repeat,
+            }
+            for arrival, outcome in zip(arrivals, outcomes, strict=True)
+            for stored in outcome
+        ],
+    )
+
+
+async def configure_lists(connection: AsyncConnection, lists: Iterable[tuple[str, str | None, str | None]]) -> None:
+    """Write the configured lists: (list id, name, address) each."""
+    for list_id, name, address in lists:
+        row = {"list_id": list_id, "name": name, "address": address}
+        await connection.execute(
+            upsert(schema.list_)
+            .values(row)
+            .on_conflict_do_update(constraint="list_list_id_key", set_={"name": name, "address": address})
+        )

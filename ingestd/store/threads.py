@@ -1,0 +1,164 @@
+"""Link: which thread a mail belongs to, and which threads it binds into one (architecture.md section 4)."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+
+from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ingestd.series.values import GROUPING_VERSION
+from ingestd.store import rows, schema
+
+Key = tuple[int, str]  # (list, link key)
+_Node = int | Key | tuple[str, int]  # a mail, a key, ("thread", id)
+
+
+async def link(
+    connection: AsyncConnection, keys: Mapping[int, Collection[Key]], loose: Collection[int]
+) -> dict[int, int]:
+    """Say in which thread each mail is now; bind threads that share a key.
+
+    `keys`: message id -> all its keys, for mails that are new or whose keys changed. Writing them to `link_key` is the
+    caller's. `loose`: threads that lost keys: their mails are linked anew, since they may have come apart.
+    Answers message id -> thread id for the mails of `keys` and of loose threads. New threads are stored, and what
+    stands in a bound thread is moved.
+    """
+    wanted = {message: set(own) for message, own in keys.items()}
+    home = await _loosen(connection, loose, wanted)
+    components = _join(wanted, await _sharing(connection, wanted, loose))
+    return await _settle(connection, components, wanted, home)
+
+
+async def _loosen(connection: AsyncConnection, loose: Collection[int], wanted: dict[int, set[Key]]) -> dict[int, int]:
+    """Add the mails of loose threads to `wanted`; say which thread each was in."""
+    if not loose:
+        return {}
+    found = await connection.execute(
+        select(schema.message.c.id, schema.message.c.thread, schema.link_key.c.list, schema.link_key.c.key)
+        .outerjoin(schema.link_key, schema.link_key.c.message == schema.message.c.id)
+        .where(schema.message.c.thread.in_(loose))
+    )
+    home: dict[int, int] = {}
+    stored: dict[int, set[Key]] = defaultdict(set)
+    for message, thread, list_, key in found:
+        home[message] = thread
+        if key is not None:
+            stored[message].add((list_, key))
+    for message in home:
+        wanted.setdefault(message, stored[message])
+    return home
+
+
+async def _sharing(
+    connection: AsyncConnection, wanted: Mapping[int, set[Key]], loose: Collection[int]
+) -> dict[Key, set[int]]:
+    """Key -> threads, other than loose ones, with a mail that has it."""
+    keys = sorted(set().union(*wanted.values())) if wanted else []
+    if not keys:
+        return {}
+    found = await connection.execute(
+        text("""
+            SELECT DISTINCT k.list, k.key, m.thread
+            FROM unnest(CAST(:lists AS bigint[]), CAST(:keys AS text[])) AS w (list, key)
+            JOIN ingestd.link_key k ON k.list = w.list AND k.key = w.key
+            JOIN ingestd.message m ON m.id = k.message
+        """),
+        {"lists": [key[0] for key in keys], "keys": [key[1] for key in keys]},
+    )
+    sharing: dict[Key, set[int]] = defaultdict(set)
+    for list_, key, thread in found:
+        if thread not in loose:
+            sharing[list_, key].add(thread)
+    return sharing
+
+
+def _join(wanted: Mapping[int, set[Key]], sharing: Mapping[Key, set[int]]) -> list[tuple[set[int], set[int]]]:
+    """Connected components over mails, keys and the threads that have these keys: (mails, threads) each."""
+    above: dict[_Node, _Node] = {}
+
+    def root(node: _Node) -> _Node:
+        top = above.setdefault(node, node)
+        while above[top] != top:
+            top = above[top]
+        while node != top:
+            above[node], node = top, above[node]
+        return top
+
+    for message, keys in wanted.items():
+        root(message)
+        for key in keys:
+            above[root(key)] = root(message)
+    for key, threads in sharing.items():
+        for thread in threads:
+            above[root(("thread", thread))] = root(key)
+    components: dict[_Node, tuple[set[int], set[int]]] = {root(message): (set(), set()) for message in wanted}
+    for node in list(above):
+        messages, threads = components[root(node)]
+        if isinstance(node, int):
+            messages.add(node)
+        elif node[0] == "thread":
+            threads.add(node[1])
+    return list(components.values())
+
+
+async def _settle(
+    connection: AsyncConnection,
+    components: Iterable[tuple[set[int], set[int]]],
+    wanted: Mapping[int, set[Key]],
+    home: Mapping[int, int],
+) -> dict[int, int]:
+    """Give each component its thread: the smallest there is, else a new one.
+
+    `home`: where the mails of loose threads were.
+    """
+    placed: dict[int, int] = {}
+    fresh: list[set[int]] = []
+    bound: dict[int, int] = {}  # thread -> the thread it is bound into
+    used: set[int] = set()
+    for messages, threads in sorted(components, key=lambda component: min(component[0])):
+        candidates = threads | {home[message] for message in messages if message in home} - used
+        if not candidates:
+            fresh.append(messages)
+            continue
+        kept = min(candidates)
+        used |= candidates
+        bound |= dict.fromkeys(candidates - {kept}, kept)
+        placed |= dict.fromkeys(messages, kept)
+    ids = await rows.allocate(connection, schema.thread, len(fresh))
+    for thread, messages in zip(ids, fresh, strict=True):
+        placed |= dict.fromkeys(messages, thread)
+    list_of = {message: next(iter(keys))[0] for message, keys in wanted.items()}
+    await rows.add(
+        connection,
+        schema.thread,
+        [
+            {"id": thread, "list": list_of[min(messages)], "grouping_version": GROUPING_VERSION}
+            for thread, messages in zip(ids, fresh, strict=True)
+        ],
+    )
+    await _bind(connection, bound)
+    await _move(connection, {message: placed[message] for message in home})
+    return placed
+
+
+async def _bind(connection: AsyncConnection, bound: Mapping[int, int]) -> None:
+    """Move all that stands in a bound thread into the one that stays; the old id becomes an alias."""
+    for thread, kept in sorted(bound.items()):
+        for table in (schema.message, schema.series, schema.thread_alias):
+            await connection.execute(update(table).where(table.c.thread == thread).values(thread=kept))
+        await connection.execute(insert(schema.thread_alias).values(id=thread, thread=kept))
+        await connection.execute(delete(schema.thread).where(schema.thread.c.id == thread))
+
+
+async def _move(connection: AsyncConnection, placed: Mapping[int, int]) -> None:
+    """Move the mails of threads that came apart to where they are now."""
+    if placed:
+        await connection.execute(
+            text("""
+                UPDATE ingestd.message m
+                SET thread = w.thread
+                FROM unnest(CAST(:messages AS bigint[]), CAST(:threads AS bigint[])) AS w (message, thread)
+                WHERE m.id = w.message AND m.thread <> w.thread
+            """),
+            {"messages": list(placed), "threads": list(placed.values())},
+        )
