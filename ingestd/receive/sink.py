@@ -1,0 +1,36 @@
+"""What the listener asks of the rest: who is known, is there room, and take this mail."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+
+class Sink(Protocol):
+    """Where received mail goes. Any exception that is no `errors.MailError` is answered 451 and logged."""
+
+    def accepts(self, recipient: str) -> bool:
+        """Whether mail for this address is ours; else RCPT is answered 550 5.1.1.
+
+        `recipient` is as the peer wrote it, without angle brackets, source route or needless quotes.
+        It may lack a domain and may hold any UTF-8.
+        """
+        ...
+
+    def room(self, size: int | None) -> AbstractAsyncContextManager[None]:
+        """Room for one mail: entered before the 354, left when the outcome is known.
+
+        `size` is what the peer announced in octets, if it did. Entering may wait; the peer waits with it, and
+        the wait is cancelled when the peer leaves. Entering raises `errors.Full` when it took too long.
+        """
+        ...
+
+    async def take(
+        self, raw: bytes, *, envelope_from: str, recipients: Sequence[str], peer: str, list_id: str | None
+    ) -> None:
+        """Return once the mail is committed; raise `errors.MailError` to have its `reply` sent instead.
+
+        `raw` is what the peer sent, less dot-stuffing. `envelope_from` is "" for the null sender.
+        `recipients` are those accepted, in order, repeats too. `peer` is an IP address or `unix:uid=N`.
+        `list_id` is only given by a local `ingestd deliver --list`.
+        """
+        ...
