@@ -1,0 +1,315 @@
+"""Every command: parse the arguments, call one function, turn errors into exit codes."""
+
+# Heavy imports are within the commands: `ingestd deliver` runs once a mail, and needs none of them.
+import asyncio
+import json
+import sys
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+from ingestd import config as configuration
+from ingestd.errors import ConfigError, InputError, MailError, Permanent, UnavailableError, UserError
+
+if TYPE_CHECKING:
+    from ingestd.config import Config
+
+EX_USAGE, EX_DATAERR, EX_UNAVAILABLE, EX_SOFTWARE, EX_TEMPFAIL, EX_CONFIG = 64, 65, 69, 70, 75, 78
+
+GREETING = {"lmtp": "LHLO", "smtp": "EHLO"}
+
+Result = TypeVar("Result")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="ingestd", prog_name="ingestd")
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    help="Configuration file. Default: $INGESTD_CONFIG, else /etc/ingestd/config.toml where there is one.",
+)
+@click.pass_context
+def ingestd(context: click.Context, config_path: Path | None) -> None:
+    """Take patches from mailing lists and keep them, grouped into series, in PostgreSQL."""
+    context.obj = config_path
+
+
+def _config(context: click.Context) -> "Config":
+    return configuration.load(context.obj)
+
+
+def _run(config: "Config", work: Coroutine[Any, Any, Result]) -> Result:
+    from ingestd import logs
+
+    logs.set_up(config.log.level, config.log.format)
+    return asyncio.run(work)
+
+
+@ingestd.command()
+@click.pass_context
+def serve(context: click.Context) -> None:
+    """Run the daemon in the foreground: take mail over LMTP and SMTP until SIGTERM."""
+    from ingestd import daemon
+
+    config = _config(context)
+    _run(config, daemon.serve(config, daemon.announce))
+
+
+@ingestd.command()
+@click.option("--sql", is_flag=True, help="Print the statements for an empty database instead of running them.")
+@click.pass_context
+def migrate(context: click.Context, sql: bool) -> None:
+    """Bring the schema to this version. Safe to run from several hosts at once."""
+    from ingestd import daemon
+    from ingestd.store import engine
+    from ingestd.store import migrate as migrations
+
+    if sql:
+        click.echo(migrations.sql(), nl=False)
+        return
+    config = _config(context)
+
+    async def work() -> None:
+        async with daemon.open_database(config) as database:
+            try:
+                done = await migrations.upgrade(database)
+            except engine.FAILURES as error:
+                raise UnavailableError(f"database {database.name}: {engine.reason(error)}") from error
+            state = "migrated to" if done else "already at"
+            click.echo(f"database {database.name}: {state} schema {migrations.head()}")
+
+    _run(config, work())
+
+
+@ingestd.command("import")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.option("--list", "list_id", metavar="LIST-ID", help="Put all mails into this list, whatever they say.")
+@click.pass_context
+def import_(context: click.Context, sources: Sequence[str], list_id: str | None) -> None:
+    """Store mail from archives: an .eml, a directory of .eml, an mbox, or `-` for an mbox on standard input."""
+    from itertools import chain
+
+    from ingestd import daemon
+    from ingestd.ingest import Committer
+    from ingestd.sources import files, load
+
+    config = _config(context)
+
+    async def work() -> load.Summary:
+        async with daemon.open_database(config) as database:
+            await daemon.prepare(config, database)
+            mails = chain.from_iterable(files.read(source) for source in sources)
+            with load.progress() as progress:
+                return await load.load(
+                    mails, Committer(database), daemon.router(config), list_id=list_id, progress=progress
+                )
+
+    summary = _run(config, work())
+    click.echo(f"imported: {summary}", err=True)
+
+
+@ingestd.command()
+@click.option("--list", "list_id", metavar="LIST-ID", help="Put the mail into this list, whatever it says.")
+@click.option("--sender", "-f", help="Envelope sender. Default: that of an mbox `From ` line, else the null sender.")
+@click.argument("recipients", nargs=-1, metavar="[RECIPIENT...]")
+@click.pass_context
+def deliver(context: click.Context, list_id: str | None, sender: str | None, recipients: Sequence[str]) -> None:
+    """Hand one mail on standard input to the running daemon, for mail servers that pipe.
+
+    Exit 0: stored. 75: keep the mail and try again. 65: refused for good.
+    """
+    from ingestd.receive import pipe
+
+    try:
+        config = _config(context)
+        pipe.deliver(
+            sys.stdin.buffer,
+            config.lmtp.socket or configuration.split_address(config.lmtp.address),
+            sender=sender,
+            recipients=recipients,
+            list_id=list_id,
+        )
+    except Permanent as error:
+        _fail(str(error), EX_DATAERR)
+    except Exception as error:  # noqa: BLE001 - a mail server bounces on anything but 75
+        _fail(str(error) or type(error).__name__, EX_TEMPFAIL)
+
+
+@ingestd.command()
+@click.argument("message_id", metavar="MESSAGE-ID")
+@click.option("--list", "list_id", metavar="LIST-ID", help="The mail as it is on this list.")
+@click.option("--series", "whole", is_flag=True, help="The whole series it belongs to, in order, re-rolls laid over.")
+@click.option("--trailers", is_flag=True, help="Add the trailers that replies gave.")
+@click.option("--raw", is_flag=True, help="The bytes as they were received.")
+@click.pass_context
+def export(
+    context: click.Context, message_id: str, list_id: str | None, whole: bool, trailers: bool, raw: bool
+) -> None:
+    """Write a patch to standard output, as mbox ready for `git am`."""
+    from ingestd import daemon
+    from ingestd.mail.export import mbox_entry
+    from ingestd.store import migrate as migrations
+    from ingestd.store import read
+
+    if raw and (whole or trailers):
+        raise click.UsageError("--raw goes with neither --series nor --trailers")
+    config = _config(context)
+
+    async def work() -> tuple[bytes, tuple[int, ...]]:
+        async with daemon.open_database(config) as database:
+            await migrations.check(database)
+            async with database.transaction() as connection:
+                message = await read.find(connection, message_id, list_id)
+                if raw:
+                    return await read.raw(connection, message), ()
+                messages, missing = await read.series_of(connection, message) if whole else ((message,), ())
+                made = [
+                    mbox_entry(patch, await read.reviews(connection, id_) if trailers else ())
+                    for id_, patch in zip(messages, await read.patches(connection, messages), strict=True)
+                ]
+                return b"".join(made), missing
+
+    text, missing = _run(config, work())
+    sys.stdout.buffer.write(text)
+    sys.stdout.buffer.flush()
+    if missing:
+        numbers = ", ".join(str(number) for number in missing)
+        raise InputError(f"{message_id}: the series lacks {numbers}; what is there was written")
+
+
+@ingestd.command()
+@click.option("--list", "list_id", metavar="LIST-ID", help="This list only.")
+@click.pass_context
+def dump(context: click.Context, list_id: str | None) -> None:
+    """Print the content of the database as canonical JSON lines. Equal dumps mean equal content."""
+    from ingestd import daemon
+    from ingestd.store import dump as dumping
+    from ingestd.store import migrate as migrations
+
+    config = _config(context)
+
+    async def work() -> None:
+        async with daemon.open_database(config) as database:
+            await migrations.check(database)
+            async for line in dumping.lines(database, list_id):
+                sys.stdout.buffer.write(line.encode() + b"\n")
+            sys.stdout.buffer.flush()
+
+    _run(config, work())
+
+
+@ingestd.command()
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@click.pass_context
+def status(context: click.Context, as_json: bool) -> None:
+    """Show versions, counts and what is waiting."""
+    from ingestd import daemon
+    from ingestd.receive import pipe
+    from ingestd.store import engine, read
+
+    config = _config(context)
+
+    async def work() -> dict[str, Any]:
+        async with daemon.open_database(config) as database:
+            try:
+                return await read.status(database)
+            except engine.FAILURES as error:
+                raise UnavailableError(f"database {database.name}: {engine.reason(error)}") from error
+
+    listeners = {}
+    for protocol, section in (("lmtp", config.lmtp), ("smtp", config.smtp)):
+        for address in filter(None, (section.address, section.socket)):
+            where = address if address == section.socket else configuration.split_address(address)
+            listeners[f"{protocol} {address}"] = pipe.answers(where, GREETING[protocol])
+    state = {**_run(config, work()), "listeners": listeners}
+    if as_json:
+        click.echo(json.dumps(state, indent=2))
+    else:
+        for name, value in _flatten(state):
+            click.echo(f"{name}: {'-' if value is None else value}")
+
+
+def _flatten(tree: dict[str, Any], above: str = "") -> list[tuple[str, Any]]:
+    lines: list[tuple[str, Any]] = []
+    for name, value in tree.items():
+        lines += _flatten(value, f"{above}{name}.") if isinstance(value, dict) else [(above + name, value)]
+    return lines
+
+
+@ingestd.command()
+@click.pass_context
+def health(context: click.Context) -> None:
+    """Exit 0 if a mail would be accepted now: the daemon answers, and the database can be written."""
+    from ingestd import daemon
+    from ingestd.receive import pipe
+
+    config = _config(context)
+    section, protocol = (config.lmtp, "lmtp") if config.lmtp.address or config.lmtp.socket else (config.smtp, "smtp")
+    where = section.socket or configuration.split_address(section.address)
+    if not pipe.answers(where, GREETING[protocol]):
+        raise UnavailableError(f"no answer from the daemon on {protocol} {section.socket or section.address}")
+
+    async def work() -> None:
+        async with daemon.open_database(config) as database:
+            await database.ping()
+
+    _run(config, work())
+
+
+@ingestd.group("config")
+def config_group() -> None:
+    """Check and show the configuration."""
+
+
+@config_group.command("check")
+@click.pass_context
+def config_check(context: click.Context) -> None:
+    """Exit 0 if the configuration can be used, else say what is wrong and exit 78."""
+    _config(context)
+    click.echo("the configuration is good")
+
+
+@config_group.command("show")
+@click.pass_context
+def config_show(context: click.Context) -> None:
+    """Print the resolved configuration as JSON, secrets masked."""
+    click.echo(json.dumps(configuration.show(_config(context)), indent=2, ensure_ascii=False))
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    """One line for a person, and an exit code for a program."""
+    click.echo(f"ingestd: {message}", err=True)
+    sys.exit(code)
+
+
+def main() -> None:
+    """Run the command line; exit codes are those of sysexits(3)."""
+    try:
+        ingestd.main(standalone_mode=False)
+    except click.exceptions.Exit as leave:
+        sys.exit(leave.exit_code)
+    except click.Abort:
+        _fail("interrupted", EX_TEMPFAIL)
+    except click.ClickException as error:
+        # A pipe from a mail server that is set up wrongly must not bounce mail.
+        delivering = "deliver" in sys.argv[1:]
+        _fail(error.format_message(), EX_TEMPFAIL if delivering else EX_USAGE)
+    except ConfigError as error:
+        _fail(str(error), EX_CONFIG)
+    except UserError as error:
+        _fail(str(error), error.exit_code)
+    except MailError as error:
+        _fail(str(error), EX_DATAERR if isinstance(error, Permanent) else EX_TEMPFAIL)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:  # noqa: BLE001 - the last resort: our bug, said in one line and with its trace
+        import traceback
+
+        traceback.print_exc()
+        _fail(f"internal error, please report it: {type(error).__name__}: {error}", EX_SOFTWARE)

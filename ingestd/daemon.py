@@ -1,0 +1,185 @@
+"""The daemon: start, serve, drain. Read from top to bottom it is docs/flow.md."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import structlog
+
+from ingestd import config as configuration
+from ingestd.config import Config
+from ingestd.errors import IngestdError, UnavailableError
+from ingestd.ingest import Ingest, ListRule, Router
+from ingestd.postgres import Postgres, attach, default_directory
+from ingestd.receive.limits import Connections, Limits
+from ingestd.receive.listener import Listener
+from ingestd.store import engine, migrate, save
+from ingestd.store.engine import Database
+
+log = structlog.get_logger()
+
+
+class BrokenError(IngestdError):
+    """A part of the daemon ended that should not."""
+
+
+async def serve(config: Config, ready: Callable[[list[str]], None] = lambda _: None) -> None:
+    """Take mail until SIGTERM or SIGINT. `ready` is told the addresses once mail is accepted.
+
+    UserError, before anything is accepted, when the database, the schema or an address cannot be used.
+    """
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+    # Start: the database first, then its schema, then the sockets.
+    async with own_database(config) as database:
+        await prepare(config, database)
+        ingest = Ingest(
+            database,
+            router(config),
+            queue_mails=config.limits.queue_mails,
+            queue_bytes=config.limits.queue_bytes,
+            queue_wait=config.limits.queue_wait,
+        )
+        committer = asyncio.create_task(ingest.committer.run(), name="committer")
+        try:
+            listeners, addresses = await listen(config, ingest)
+            log.info("serving", addresses=addresses, database=database.name)
+            ready(addresses)
+
+            # Serve: sessions and the committer do all the work.
+            stopped = asyncio.create_task(stop.wait(), name="stop")
+            await asyncio.wait({stopped, committer}, return_when=asyncio.FIRST_COMPLETED)
+            stopped.cancel()
+
+            # Drain: no new mail, what is under way is finished, then the database goes.
+            log.info("draining")
+            for cut in await asyncio.gather(*(listener.drain(config.limits.drain) for listener in listeners)):
+                if cut:
+                    log.warning("connections_cut", count=cut)
+            if committer.done():
+                raise BrokenError("the committer ended") from committer.exception()
+        finally:
+            committer.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await committer
+    log.info("stopped")
+
+
+@asynccontextmanager
+async def own_database(config: Config) -> AsyncIterator[Database]:
+    """The database of the daemon: the configured one, else an embedded one that is started again when it dies."""
+    if config.database.url:
+        async with _connect(config, config.database.url) as database:
+            yield database
+        return
+    directory, bindir = _embedded(config)
+    server = Postgres(directory, bindir=bindir)
+    await server.start()
+    supervisor = asyncio.create_task(server.supervise(), name="postgres")
+    try:
+        async with _connect(config, server.url) as database:
+            yield database
+    finally:
+        supervisor.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await supervisor
+        await server.stop()
+
+
+@asynccontextmanager
+async def open_database(config: Config) -> AsyncIterator[Database]:
+    """The database for a command: the configured one, else the embedded one, which a daemon may be running."""
+    if config.database.url:
+        async with _connect(config, config.database.url) as database:
+            yield database
+        return
+    directory, bindir = _embedded(config)
+    async with attach(directory, bindir=bindir) as url, _connect(config, url) as database:
+        yield database
+
+
+def _embedded(config: Config) -> tuple[Path, Path | None]:
+    """Where the embedded PostgreSQL keeps its data and has its programs."""
+    section = config.database
+    directory = Path(section.data_directory) if section.data_directory else default_directory()
+    return directory, Path(section.bindir) if section.bindir else None
+
+
+@asynccontextmanager
+async def _connect(config: Config, url: str) -> AsyncIterator[Database]:
+    database = Database(url, pool_size=config.database.pool_size, timeout=config.database.timeout)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def prepare(config: Config, database: Database) -> None:
+    """Bring the schema to our version, or check that it is; write down the configured lists."""
+    try:
+        if config.database.migrate == "auto":
+            if await migrate.upgrade(database):
+                log.info("migrated", schema=migrate.head())
+        else:
+            await database.check_server()
+            await migrate.check(database)
+        async with database.ingest() as connection:
+            await save.configure_lists(
+                connection,
+                [(list_.id.lower(), list_.name or None, list_.address or None) for list_ in config.lists],
+            )
+    except engine.FAILURES as error:
+        raise UnavailableError(f"database {database.name}: {engine.reason(error)}") from error
+
+
+def router(config: Config) -> Router:
+    """Which mail belongs to which list, as configured."""
+    rules = [ListRule(list_.id, list_.recipients, list_.former_ids) for list_ in config.lists]
+    return Router(rules, refuse_unknown=config.mail.unknown_list == "refuse")
+
+
+async def listen(config: Config, ingest: Ingest) -> tuple[list[Listener], list[str]]:
+    """Open every configured address; answer the listeners and what they listen on."""
+    connections = Connections(config.limits.connections)
+    limits = Limits(
+        max_size=config.limits.message_size,
+        max_recipients=config.limits.recipients,
+        idle_timeout=config.limits.idle_timeout,
+        data_timeout=config.limits.data_timeout,
+    )
+    listeners: list[Listener] = []
+    addresses: list[str] = []
+    for protocol, section in (("lmtp", config.lmtp), ("smtp", config.smtp)):
+        listener = Listener(
+            ingest,
+            protocol="lmtp" if protocol == "lmtp" else "smtp",
+            hostname=config.hostname,
+            limits=limits,
+            connections=connections,
+        )
+        listeners.append(listener)
+        try:
+            if section.address:
+                await listener.start_tcp(*configuration.split_address(section.address))
+            if section.socket:
+                await listener.start_unix(section.socket, int(section.socket_mode, 8))
+        except BaseException:
+            for opened in listeners:
+                await opened.drain(0)
+            raise
+        addresses += [f"{protocol} {address}" for address in listener.addresses]
+    return listeners, addresses
+
+
+def announce(addresses: list[str]) -> None:
+    """Tell a person at a terminal where mail goes, and how to send a first patch."""
+    for address in addresses:
+        print(f"ingestd: listening on {address}", flush=True)  # noqa: T201 - this is for the person who started it
+    command = f"git format-patch -1 --stdout --thread | {sys.executable} -m ingestd deliver --list demo.example.org"
+    print(f"ingestd: try it, in any git checkout: {command}", flush=True)  # noqa: T201

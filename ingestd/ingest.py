@@ -1,0 +1,316 @@
+"""The one road in: bytes -> parsed -> stored. Listener, import and replay all come through here."""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+
+import structlog
+
+from ingestd.errors import Full, MailError, Permanent, Temporary
+from ingestd.mail import Mail
+from ingestd.mail.parse import parse
+from ingestd.store import engine, save
+from ingestd.store.engine import Database, Fault
+from ingestd.store.values import Arrival, Envelope, Poison, Stored
+
+log = structlog.get_logger()
+
+UNROUTED = "unrouted"  # the list of mail that belongs to none; a list like any other
+
+# A batch holds the ingest lock; these keep others from waiting long for it.
+BATCH_MAILS = 200
+BATCH_BYTES = 16 * 1024 * 1024
+
+# A mail longer than this is parsed in a thread, so that the listener goes on answering.
+LONG_MAIL = 256 * 1024
+
+# What is assumed of a mail whose size the peer does not announce.
+UNANNOUNCED = 1024 * 1024
+
+# So many mails in quarantine, with none stored between, are no longer the mails' fault.
+POISON_LIMIT = 20
+
+Outcome = list[Stored] | MailError  # on each of its lists, or why not
+
+
+@dataclass(frozen=True, slots=True)
+class ListRule:
+    """A configured list: who writes to it, and what it was called before."""
+
+    id: str
+    recipients: tuple[str, ...] = ()  # addresses or patterns with *, compared without case
+    former_ids: tuple[str, ...] = ()
+
+
+class Router:
+    """Says which lists a mail belongs to (architecture.md section 5)."""
+
+    def __init__(self, rules: Sequence[ListRule] = (), *, refuse_unknown: bool = False) -> None:
+        """`refuse_unknown`: mail of no configured list is refused, not kept as `unrouted`."""
+        self._patterns = [(pattern.lower(), rule.id.lower()) for rule in rules for pattern in rule.recipients]
+        self._ids = {id_.lower(): rule.id.lower() for rule in rules for id_ in (rule.id, *rule.former_ids)}
+        self._refuse_unknown = refuse_unknown
+
+    def lists_of(self, recipient: str) -> list[str]:
+        """The lists that an envelope recipient stands for."""
+        address = recipient.lower()
+        return list(dict.fromkeys(list_id for pattern, list_id in self._patterns if fnmatchcase(address, pattern)))
+
+    def accepts(self, recipient: str) -> bool:
+        """Whether mail for `recipient` is taken: any, unless recipients are configured."""
+        return not self._patterns or bool(self.lists_of(recipient))
+
+    def route(self, mail: Mail, recipients: Sequence[str], list_id: str | None) -> dict[str, tuple[str, ...]]:
+        """List id -> its recipients: by the word of the operator, else by recipient, else by List-Id, else unrouted.
+
+        Permanent where policy refuses mail of no configured list.
+        """
+        if list_id is not None:
+            return {self._ids.get(list_id.lower(), list_id.lower()): tuple(recipients)}
+        by_list: dict[str, tuple[str, ...]] = {}
+        for recipient in recipients:
+            for found in self.lists_of(recipient):
+                by_list[found] = (*by_list.get(found, ()), recipient)
+        if by_list:
+            return by_list
+        named = None if mail.list_id is None else mail.list_id.lower()
+        if named is not None and (not self._ids or named in self._ids):
+            return {self._ids.get(named, named): tuple(recipients)}
+        if self._refuse_unknown:
+            raise Permanent("mail of no configured list", reply="550 5.7.1 Not a mailing list of ours")
+        return {UNROUTED: tuple(recipients)}
+
+
+def read(
+    raw: bytes, envelope: Envelope, router: Router, recipients: Sequence[str] = (), list_id: str | None = None
+) -> Arrival | Poison:
+    """Parse and route one mail. Poison when our parser fails on it; Permanent where policy refuses it."""
+    digest = hashlib.sha256(raw).digest()
+    try:
+        mail = parse(raw)
+    except Exception as error:  # noqa: BLE001 - whatever our code fails on is kept, and said
+        return _poison(raw, digest, error, recipients, () if list_id is None else (list_id,), envelope)
+    return Arrival(raw, digest, mail, router.route(mail, recipients, list_id), envelope)
+
+
+def _poison(
+    raw: bytes, digest: bytes, error: Exception, recipients: Sequence[str], lists: Sequence[str], envelope: Envelope
+) -> Poison:
+    log.error("mail_poisonous", raw_sha256=digest.hex(), error=engine.reason(error), exc_info=error)
+    return Poison(
+        raw, digest, f"{type(error).__name__}: {engine.reason(error)}", tuple(recipients), tuple(lists), envelope
+    )
+
+
+class Committer:
+    """Commits what has gathered while the last commit ran: one fsync for many mails, no timers."""
+
+    def __init__(self, database: Database) -> None:
+        """Nothing runs before `run`."""
+        self._database = database
+        self._waiting: list[tuple[Arrival | Poison, asyncio.Future[Outcome]]] = []
+        self._bell = asyncio.Event()
+        self._poisons = 0  # quarantined, since a mail was stored
+        self.fault: str | None = None  # why the last batch was not stored; None when it was
+
+    async def put(self, mail: Arrival | Poison) -> Outcome:
+        """Wait until `mail` is committed, or is known not to be."""
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._waiting.append((mail, future))
+        self._bell.set()
+        return await future
+
+    async def run(self) -> None:
+        """Commit batches until cancelled; a cancelled committer answers those who wait with Temporary."""
+        try:
+            while True:
+                await self._bell.wait()
+                batch = self._next_batch()
+                try:
+                    outcomes = await self.commit([mail for mail, _ in batch])
+                except BaseException:
+                    self._waiting = batch + self._waiting
+                    raise
+                for (_, future), outcome in zip(batch, outcomes, strict=True):
+                    if not future.done():
+                        future.set_result(outcome)
+        finally:
+            for _, future in self._waiting:
+                if not future.done():
+                    future.set_result(Temporary("shutting down"))
+
+    def _next_batch(self) -> list[tuple[Arrival | Poison, asyncio.Future[Outcome]]]:
+        size = 0
+        count = 0
+        for mail, _ in self._waiting[:BATCH_MAILS]:
+            size += len(mail.raw)
+            if count and size > BATCH_BYTES:
+                break
+            count += 1
+        batch, self._waiting = self._waiting[:count], self._waiting[count:]
+        if not self._waiting:
+            self._bell.clear()
+        return batch
+
+    async def commit(self, mails: Sequence[Arrival | Poison]) -> list[Outcome]:
+        """Store a batch; answer for each mail, in order, what became of it. Never raises for a database's fault."""
+        arrivals = [mail for mail in mails if isinstance(mail, Arrival)]
+        outcomes: dict[int, Outcome] = {}
+        for arrival, outcome in zip(arrivals, await self._store(arrivals), strict=True):
+            outcomes[id(arrival)] = outcome
+        for mail in mails:
+            if isinstance(mail, Poison):
+                outcomes[id(mail)] = await self._quarantine(mail)
+        return [outcomes[id(mail)] for mail in mails]
+
+    async def _store(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
+        """A batch that fails on one mail is tried again mail by mail; a lost connection or race once as a whole."""
+        if not arrivals:
+            return []
+        for last_try in (False, True):
+            try:
+                return await self._attempt(arrivals)
+            except engine.FAILURES as error:
+                fault = engine.judge(error)
+                if fault is Fault.RETRY and not last_try:
+                    continue
+                if fault is not Fault.DATA:
+                    return [self._give_up(error) for _ in arrivals]
+                return await self._one_by_one(arrivals, error)
+            except Exception as error:  # noqa: BLE001 - our own code failed on some mail
+                return await self._one_by_one(arrivals, error)
+        raise AssertionError("the last try returns")
+
+    async def _attempt(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
+        async with self._database.ingest() as connection:
+            stored = await save.batch(connection, arrivals)
+        self._poisons = 0
+        self.fault = None
+        return list(stored)
+
+    def _give_up(self, error: BaseException) -> Temporary:
+        self.fault = engine.reason(error)
+        log.error("batch_failed", error=self.fault, sqlstate=engine.sqlstate(error))
+        return engine.temporary(error)
+
+    async def _one_by_one(self, arrivals: Sequence[Arrival], error: Exception) -> list[Outcome]:
+        """Find the mail that made the batch fail: each alone, and the bad ones to quarantine."""
+        if len(arrivals) > 1:
+            return [outcome for arrival in arrivals for outcome in await self._store([arrival])]
+        (arrival,) = arrivals
+        recipients = [recipient for own in arrival.lists.values() for recipient in own]
+        poison = _poison(arrival.raw, arrival.raw_sha256, error, recipients, list(arrival.lists), arrival.envelope)
+        return [await self._quarantine(poison)]
+
+    async def _quarantine(self, poison: Poison) -> Outcome:
+        """Keep a mail that cannot be stored. Many in a row are our fault: then the mail server keeps them."""
+        if self._poisons >= POISON_LIMIT:
+            self.fault = f"{self._poisons} mails in a row went to quarantine"
+            log.error("quarantine_closed", error=self.fault)
+            return Temporary(self.fault)
+        try:
+            async with self._database.ingest() as connection:
+                await save.quarantine(connection, [poison])
+        except engine.FAILURES as error:
+            return self._give_up(error)
+        self._poisons += 1
+        return []
+
+
+@dataclass(slots=True)
+class Load:
+    """How much is being received or waits for its commit."""
+
+    mails: int = 0
+    bytes: int = 0
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+
+class Ingest:
+    """What the listener hands mail to."""
+
+    def __init__(
+        self, database: Database, router: Router, *, queue_mails: int, queue_bytes: int, queue_wait: float
+    ) -> None:
+        """At most `queue_mails` and `queue_bytes` at once; a peer waits up to `queue_wait` seconds for room."""
+        self.router = router
+        self.committer = Committer(database)
+        self.load = Load()
+        self._queue_mails = queue_mails
+        self._queue_bytes = queue_bytes
+        self._queue_wait = queue_wait
+
+    def accepts(self, recipient: str) -> bool:
+        """Whether mail for `recipient` is taken."""
+        return self.router.accepts(recipient)
+
+    @asynccontextmanager
+    async def room(self, size: int | None) -> AsyncIterator[None]:
+        """Room for one mail of `size` octets, for as long as the block lasts. Full when none comes free in time."""
+        wanted = UNANNOUNCED if size is None else size
+        load = self.load
+        try:
+            async with asyncio.timeout(self._queue_wait), load.changed:
+                await load.changed.wait_for(
+                    lambda: (
+                        load.mails < self._queue_mails and (load.mails == 0 or load.bytes + wanted <= self._queue_bytes)
+                    )
+                )
+                load.mails += 1
+                load.bytes += wanted
+        except TimeoutError as error:
+            log.warning("queue_full", mails=load.mails, bytes=load.bytes)
+            raise Full from error
+        try:
+            yield
+        finally:
+            load.mails -= 1
+            load.bytes -= wanted
+            async with load.changed:
+                load.changed.notify_all()
+
+    async def take(
+        self,
+        raw: bytes,
+        *,
+        envelope_from: str | None,
+        recipients: Sequence[str],
+        peer: str,
+        list_id: str | None = None,
+    ) -> None:
+        """Store one mail; return once it is committed. MailError, with the reply for the peer, when it is not."""
+        began = time.monotonic()
+        envelope = Envelope(datetime.now(UTC), envelope_from, peer)
+        if len(raw) > LONG_MAIL:
+            mail = await asyncio.to_thread(read, raw, envelope, self.router, recipients, list_id)
+        else:
+            mail = read(raw, envelope, self.router, recipients, list_id)
+        outcome = await self.committer.put(mail)
+        facts: dict[str, object] = {"peer": peer, "recipients": len(recipients), "bytes": len(raw)} | _facts(mail)
+        seconds = round(time.monotonic() - began, 4)
+        if isinstance(outcome, MailError):
+            log.warning("mail_deferred", error=str(outcome), seconds=seconds, **facts)
+            raise outcome
+        if not outcome:
+            log.warning("mail_quarantined", seconds=seconds, **facts)
+        for stored in outcome:
+            log.info(
+                "mail_stored",
+                list=stored.list_id,
+                outcome="repeat" if stored.repeat else "new",
+                message=stored.message,
+                seconds=seconds,
+                **facts,
+            )
+
+
+def _facts(mail: Arrival | Poison) -> dict[str, object]:
+    """What a log line says of a mail: ids, never text."""
+    if isinstance(mail, Poison):
+        return {"raw_sha256": mail.raw_sha256.hex()}
+    return {"message_id": mail.mail.message_id, "queue_id": mail.mail.queue_id}

@@ -1,0 +1,1 @@
+"""Mail from archives: each source yields (where it is from, the bytes of one mail)."""
