@@ -19,7 +19,7 @@ def set_up(level: str, form: Literal["auto", "json", "text"]) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)]
         if text
         else [
             structlog.processors.format_exc_info,
@@ -34,9 +34,7 @@ def set_up(level: str, form: Literal["auto", "json", "text"]) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.WARNING, format="<4>%(name)s: %(message)s", force=True
-    )
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="<4>%(name)s: %(message)s", force=True)
 
 
 def _prioritize(_logger: WrappedLogger, name: str, line: EventDict | str) -> str:

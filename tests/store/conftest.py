@@ -1,0 +1,74 @@
+"""A fresh database, and short ways to store and look."""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from ingestd import ingest
+from ingestd.ingest import Committer, Outcome, Router
+from ingestd.store import dump, migrate
+from ingestd.store.engine import Database
+from ingestd.store.values import Envelope
+
+
+class Store:
+    """A database under test."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.committer = Committer(database)
+
+    async def put(self, *raws: bytes, router: Router | None = None, list_id: str | None = None) -> list[Outcome]:
+        """Store mails as one batch."""
+        envelope = Envelope(datetime.now(UTC), "", "test")
+        return await self.committer.commit(
+            [ingest.read(raw, envelope, router or Router(), (), list_id) for raw in raws]
+        )
+
+    async def put_batches(self, batches: Sequence[Sequence[bytes]]) -> None:
+        """Store mails batch after batch."""
+        for batch in batches:
+            assert all(isinstance(outcome, list) and outcome for outcome in await self.put(*batch))
+
+    async def ask(self, query: str, **parameters: object) -> list[Any]:
+        """The rows of a query: single values where it has one column."""
+        async with self.database.transaction() as connection:
+            rows = (await connection.execute(text(query), parameters)).all()
+        return [row[0] if len(row) == 1 else tuple(row) for row in rows]
+
+    async def dump(self) -> list[str]:
+        """The lines of `ingestd dump`."""
+        return [line async for line in dump.lines(self.database)]
+
+    async def series(self) -> dict[str, Any]:
+        """Key -> line, of the series in the dump."""
+        lines = [json.loads(line) for line in await self.dump()]
+        return {line["key"]: line for line in lines if line["type"] == "series"}
+
+
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[Store]:
+    database = Database(database_url)
+    yield Store(database)
+    await database.close()
+
+
+@pytest.fixture
+async def quiet_store(empty_database_url: str) -> AsyncIterator[Store]:
+    """A database of its own, for what others are compared with."""
+    database = Database(empty_database_url)
+    await migrate.upgrade(database)
+    yield Store(database)
+    await database.close()
+
+
+@pytest.fixture
+async def other_store(store: Store) -> AsyncIterator[Store]:
+    """A second user of the same database, as another daemon would be."""
+    database = Database(store.database.url.render_as_string(hide_password=False))
+    yield Store(database)
+    await database.close()

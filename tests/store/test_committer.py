@@ -1,0 +1,156 @@
+"""The committer: poison among good mails, faults of the database, batches."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from mails import mail
+from sqlalchemy.ext.asyncio import AsyncConnection
+from store.conftest import Store
+
+from ingestd import ingest
+from ingestd.errors import Full, MailError, Temporary
+from ingestd.ingest import Committer, Ingest, Router
+from ingestd.series import group
+from ingestd.series.values import Fact, Thread
+from ingestd.store import save
+from ingestd.store.engine import Database
+from ingestd.store.values import Arrival, Stored
+
+GOOD = [mail(f"good{number}@example.org", f"Good {number}", f"{number}\n") for number in range(10)]
+BAD = mail("bad@example.org", "Bad")
+
+
+@pytest.fixture
+def poison(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Grouping fails on the mail with the subject Bad."""
+    real = group.group
+
+    def fail(facts: list[Fact]) -> Thread:
+        if any(fact.title == "Bad" for fact in facts):
+            raise ZeroDivisionError("the test's own fault")
+        return real(facts)
+
+    monkeypatch.setattr(group, "group", fail)
+
+
+@pytest.mark.usefixtures("poison")
+async def test_a_poisonous_mail_goes_to_quarantine_and_the_others_are_stored(store: Store) -> None:
+    outcomes = await store.put(*GOOD[:5], BAD, *GOOD[5:])
+    assert outcomes[5] == []
+    assert all(isinstance(outcome, list) and outcome for outcome in outcomes[:5] + outcomes[6:])
+    assert await store.ask("SELECT count(*) FROM ingestd_v1.message") == [10]
+    assert await store.ask("SELECT error, size FROM ingestd_v1.quarantine") == [
+        ("ZeroDivisionError: the test's own fault", len(BAD))
+    ]
+    raw = "SELECT bytes FROM ingestd.raw r JOIN ingestd.quarantine q ON q.raw_sha256 = r.sha256"
+    assert [bytes(found) for found in await store.ask(raw)] == [BAD]
+    assert await store.ask("SELECT count(*) FROM ingestd_v1.event WHERE category = 'mail-quarantined'") == [1]
+
+
+async def test_a_mail_the_parser_fails_on_goes_to_quarantine(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_raw: bytes) -> None:
+        raise RecursionError("too deep")
+
+    monkeypatch.setattr(ingest, "parse", fail)
+    assert await store.put(BAD) == [[]]
+    assert await store.ask("SELECT error FROM ingestd_v1.quarantine") == ["RecursionError: too deep"]
+
+
+@pytest.mark.usefixtures("poison")
+async def test_many_poisonous_mails_in_a_row_are_our_fault(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest, "POISON_LIMIT", 3)
+    bad = [mail(f"bad{number}@example.org", "Bad", f"{number}\n") for number in range(5)]
+    outcomes = [outcome for raw in bad for outcome in await store.put(raw)]
+    assert outcomes[:3] == [[], [], []]
+    assert all(isinstance(outcome, Temporary) for outcome in outcomes[3:])
+    assert store.committer.fault == "3 mails in a row went to quarantine"
+    await store.put(GOOD[0])
+    assert await store.put(bad[4]) == [[]]
+
+
+async def test_a_database_that_is_away_is_temporary_for_all_and_comes_back(store: Store) -> None:
+    (url,) = [store.database.url.render_as_string(hide_password=False)]
+    away = Committer(Database(url.replace("host=", "host=/nowhere"), timeout=2))
+    store.committer, here = away, store.committer
+    outcomes = await store.put(*GOOD)
+    assert len(outcomes) == 10
+    assert all(isinstance(outcome, Temporary) for outcome in outcomes)
+    assert all(outcome.reply.startswith("451 4.3.0") for outcome in outcomes if isinstance(outcome, MailError))
+    store.committer = here
+    await store.put_batches([GOOD])
+
+
+async def test_connections_that_the_server_closed_are_tried_again_at_once(store: Store) -> None:
+    await store.put(GOOD[0])
+    await store.ask(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    await store.put_batches([GOOD])
+
+
+async def test_a_read_only_server_is_temporary(store: Store) -> None:
+    name = store.database.url.database
+    async with store.database.engine.connect() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        await connection.exec_driver_sql(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    await store.database.engine.dispose()
+    (outcome,) = await store.put(GOOD[0])
+    assert isinstance(outcome, Temporary)
+    async with store.database.engine.connect() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        await connection.exec_driver_sql("SET default_transaction_read_only = off")
+        await connection.exec_driver_sql(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    await store.database.engine.dispose()
+    await store.put_batches([GOOD])
+
+
+async def test_mails_that_gather_while_a_commit_runs_are_one_batch(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    real = save.batch
+
+    async def count(connection: AsyncConnection, arrivals: Sequence[Arrival]) -> list[list[Stored]]:
+        sizes.append(len(arrivals))
+        return await real(connection, arrivals)
+
+    monkeypatch.setattr(save, "batch", count)
+    taker = Ingest(store.database, Router(), queue_mails=100, queue_bytes=10**7, queue_wait=5)
+    running = asyncio.create_task(taker.committer.run())
+    take = [
+        asyncio.create_task(taker.take(raw, envelope_from="", recipients=["a@b"], peer="test")) for raw in [*GOOD, BAD]
+    ]
+    await asyncio.gather(*take)
+    running.cancel()
+    assert sum(sizes) == 11
+    assert len(sizes) < 11
+    assert await store.ask("SELECT count(*) FROM ingestd_v1.message") == [11]
+
+
+async def test_a_stopped_committer_answers_those_who_wait(store: Store) -> None:
+    taker = Ingest(store.database, Router(), queue_mails=100, queue_bytes=10**7, queue_wait=5)
+    running = asyncio.create_task(taker.committer.run())
+    waiting = asyncio.create_task(taker.take(BAD, envelope_from="", recipients=["a@b"], peer="test"))
+    await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(Temporary):
+        await waiting
+
+
+async def test_there_is_room_for_so_many_mails_and_then_it_is_full(store: Store) -> None:
+    taker = Ingest(store.database, Router(), queue_mails=2, queue_bytes=10**6, queue_wait=0.05)
+    async with taker.room(10), taker.room(10):
+        with pytest.raises(Full, match="full"):
+            async with taker.room(10):
+                pass
+    async with taker.room(900_000):
+        with pytest.raises(Full):
+            async with taker.room(200_000):
+                pass
+        async with taker.room(50_000):
+            pass
+    # A mail larger than all the room there is would wait for ever: alone it gets in.
+    async with taker.room(2_000_000):
+        pass

@@ -1,0 +1,86 @@
+"""The database is a function of the mails: order, batches, repetition and parallelism don't change it."""
+
+import asyncio
+import random
+
+import pytest
+from mails import mail, patch, reply, series
+from store.conftest import Store
+
+REVIEW = "Reviewed-by: Rob Reviewer <rob@example.com>\n"
+
+THREADS = [
+    *series("20261102100000.1", 3, title="First"),
+    *series("20261102110000.2", 3, version=2, title="First"),
+    *series("20261102120000.3", 4, title="Without cover", cover=False),
+    reply("r1@example.com", "20261102100000.1-2-ann@example.org", "[PATCH 2/3] First: part 2", REVIEW),
+    reply("r2@example.com", "r1@example.com", "[PATCH 2/3] First: part 2", "Thanks.\n"),
+    reply("r3@example.com", "nobody-has-sent-this@example.com", "something", "A reply to a mail that never came.\n"),
+    patch("single@example.org", "[PATCH] One alone", file="alone.c"),
+    patch("single2@example.org", "[PATCH v2] One alone", file="alone.c", new="4", reply_to="single@example.org"),
+    patch(
+        "reroll@example.org",
+        "[PATCH v2.1 2/3] First: part 2",
+        file="part2.c",
+        new="again",
+        reply_to="20261102110000.2-2-ann@example.org",
+        date="Wed, 4 Nov 2026 09:00:00 +0000",
+    ),
+    mail("same@example.org", "First under this id", "One.\n"),
+    mail("same@example.org", "Second under this id", "Two.\n", date="Mon, 2 Nov 2026 11:00:00 +0000"),
+    mail(None, "No id", "A mail without Message-ID.\n"),
+    mail("elsewhere@example.org", "On another list", list_id="other.example.org"),
+]
+
+
+async def expected(store: Store) -> list[str]:
+    await store.put_batches([THREADS])
+    return await store.dump()
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_any_order_in_any_batches_with_repeats_is_the_same(
+    store: Store, seed: int, quiet_dump: list[str]
+) -> None:
+    dice = random.Random(seed)
+    mails = THREADS + dice.sample(THREADS, 8)
+    dice.shuffle(mails)
+    batches = []
+    while mails:
+        size = dice.choice((1, 1, 2, 5, 9))
+        batches.append(mails[:size])
+        mails = mails[size:]
+    await store.put_batches(batches)
+    assert await store.dump() == quiet_dump
+
+
+async def test_two_daemons_at_once_are_the_same(store: Store, other_store: Store, quiet_dump: list[str]) -> None:
+    async def some(one: Store, mails: list[bytes]) -> None:
+        for raw in mails:
+            await one.put_batches([[raw]])
+
+    await asyncio.gather(some(store, THREADS[::2]), some(other_store, THREADS[1::2]), some(store, THREADS[::-3]))
+    assert await store.dump() == quiet_dump
+
+
+async def test_crlf_and_a_missing_last_newline_are_the_same_mail(store: Store, quiet_dump: list[str]) -> None:
+    await store.put_batches([[raw.replace(b"\n", b"\r\n").removesuffix(b"\r\n") for raw in THREADS]])
+    assert await store.dump() == quiet_dump
+
+
+@pytest.fixture
+async def quiet_dump(quiet_store: Store) -> list[str]:
+    return await expected(quiet_store)
+
+
+async def test_the_expected_series_are_there(store: Store) -> None:
+    await expected(store)
+    found = await store.series()
+    first, second = found["20261102100000.1-0-ann@example.org"], found["20261102110000.2-0-ann@example.org"]
+    assert (first["name"], first["total"], first["complete"], first["supersedes"]) == ("First", 3, True, None)
+    assert (second["version"], second["supersedes"]) == (2, first["key"])
+    assert second["effective"]["2"] == "reroll@example.org"
+    without = found["20261102120000.3-1-ann@example.org"]
+    assert (without["cover"], sorted(without["posted"]), without["complete"]) == (None, ["1", "2", "3", "4"], True)
+    assert found["single2@example.org"]["supersedes"] == "single@example.org"
+    assert all(line["kind"] in {"series", "single"} for line in found.values())
