@@ -1,5 +1,6 @@
 """The configuration: one typed struct with its defaults, from a TOML file, the environment and systemd credentials."""
 
+import contextlib
 import os
 import tomllib
 from collections.abc import Mapping
@@ -120,10 +121,9 @@ def load(path: Path | None = None, environment: Mapping[str, str] | None = None)
     found = find(path, environment)
     tree = {} if found is None else _read(found)
     config = _convert(tree, str(found))
-    overlay = _overlay(environment)
-    for names, (variable, value) in overlay.items():
-        tree = _set(tree, names, value, variable)
-        config = _convert(tree, variable)
+    for variable in sorted(environment):
+        if variable.startswith(PREFIX):
+            tree, config = _overlay(tree, variable, environment[variable])
     url = _database_url(environment)
     if url is not None:
         config = msgspec.structs.replace(config, database=msgspec.structs.replace(config.database, url=url))
@@ -150,28 +150,29 @@ def _convert(tree: Mapping[str, Any], source: str) -> Config:
         raise ConfigError(f"{source}: {key + ': ' if key else ''}{problem}") from error
 
 
-def _overlay(environment: Mapping[str, str]) -> dict[tuple[str, ...], tuple[str, Any]]:
-    """INGESTD__SECTION__KEY=value -> (section, key): (variable, value); values as in TOML, or a bare string."""
-    overlay = {}
-    for variable in sorted(environment):
-        if variable.startswith(PREFIX):
-            names = tuple(name.lower() for name in variable.removeprefix(PREFIX).split("__"))
-            overlay[names] = (variable, _value(environment[variable]))
-    return overlay
+def _overlay(tree: dict[str, Any], variable: str, value: str) -> tuple[dict[str, Any], Config]:
+    """`tree` with INGESTD__SECTION__KEY=value in it, and what it says then.
 
-
-def _value(text: str) -> Any:  # noqa: ANN401 - whatever TOML can say
+    The value is read as TOML; where that does not fit (a path or a password that looks like a number) as text.
+    """
+    names = tuple(name.lower() for name in variable.removeprefix(PREFIX).split("__"))
+    as_text = _set(tree, names, value, variable)
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, KeyError):
-        return text
+        parsed = _set(tree, names, tomllib.loads(f"value = {value}")["value"], variable)
+    except tomllib.TOMLDecodeError:
+        return as_text, _convert(as_text, variable)
+    try:
+        return parsed, _convert(parsed, variable)
+    except ConfigError:
+        with contextlib.suppress(ConfigError):
+            return as_text, _convert(as_text, variable)
+        raise
 
 
 def _set(tree: Mapping[str, Any], names: tuple[str, ...], value: Any, variable: str) -> dict[str, Any]:  # noqa: ANN401
     """A copy of `tree` with `value` at the path `names`."""
     head, *rest = names
     if not rest:
-        # A password or a name may look like a number: what must be a string stays one.
         return {**tree, head: value}
     below = tree.get(head, {})
     if not isinstance(below, dict):

@@ -216,7 +216,7 @@ class Committer:
         try:
             async with self._database.ingest() as connection:
                 await save.quarantine(connection, [poison])
-        except engine.FAILURES as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the mail is not stored: the mail server keeps it
             return self._give_up(error)
         self._poisons += 1
         return []

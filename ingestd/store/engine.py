@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from enum import Enum
 from typing import Any
 
+import asyncpg
 import msgspec
 from sqlalchemy import event, text
 from sqlalchemy.engine import URL, make_url
@@ -65,8 +66,22 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that commits at the end. TimeoutError when it takes longer than `timeout`."""
-        async with asyncio.timeout(self.timeout), self.engine.begin() as connection:
-            yield connection
+        async with asyncio.timeout(self.timeout):
+            connection = await self.engine.connect()
+            ended = False
+            try:
+                await connection.begin()
+                yield connection
+                await connection.commit()
+                ended = True
+            except Exception:
+                await connection.rollback()
+                ended = True
+                raise
+            finally:
+                if not ended:
+                    await _abandon(connection)
+                await connection.close()
 
     @asynccontextmanager
     async def ingest(self) -> AsyncIterator[AsyncConnection]:
@@ -82,11 +97,11 @@ class Database:
         """Check that a mail could be stored now. UnavailableError with the reason when not."""
         try:
             async with self.transaction() as connection:
-                recovering = await connection.scalar(text("SELECT pg_is_in_recovery()"))
+                read_only = await connection.scalar(text("SHOW transaction_read_only"))
         except FAILURES as error:
             raise UnavailableError(f"database {self.name}: {reason(error)}") from error
-        if recovering:
-            raise UnavailableError(f"database {self.name}: read-only, it is a standby")
+        if read_only == "on":
+            raise UnavailableError(f"database {self.name}: read-only")
 
     async def check_server(self) -> None:
         """ConfigError when the server is older than we support."""
@@ -102,6 +117,14 @@ class Database:
         return self.url.set(drivername="postgresql").render_as_string(hide_password=True)
 
 
+async def _abandon(connection: AsyncConnection) -> None:
+    """Cut a connection in the middle of a transaction: a server that hangs would not answer a rollback either."""
+    raw = await connection.get_raw_connection()
+    if raw.driver_connection is not None:
+        raw.driver_connection.terminate()
+    await connection.invalidate()
+
+
 def _raise_durability(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own adapter
     """A 250 must survive a crash, whatever the server's default says; a stronger setting stays."""
     cursor = connection.cursor()
@@ -113,15 +136,13 @@ def _raise_durability(connection: Any, _record: object) -> None:  # noqa: ANN401
 
 
 # What a database operation may raise when the database, and not our code, is at fault.
-FAILURES = (SQLAlchemyError, OSError, TimeoutError)
+FAILURES = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 
 def sqlstate(error: BaseException) -> str | None:
     """The five-character SQLSTATE of a failed statement, if the server sent one."""
-    if isinstance(error, DBAPIError):
-        state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
-        return state if isinstance(state, str) else None
-    return None
+    state = getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", None)
+    return state if isinstance(state, str) else None
 
 
 def judge(error: BaseException) -> Fault:

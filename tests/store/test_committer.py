@@ -1,7 +1,11 @@
 """The committer: poison among good mails, faults of the database, batches."""
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 
 import pytest
 from mails import mail
@@ -11,9 +15,10 @@ from store.conftest import Store
 from ingestd import ingest
 from ingestd.errors import Full, MailError, Temporary
 from ingestd.ingest import Committer, Ingest, Router
+from ingestd.postgres import Postgres
 from ingestd.series import group
 from ingestd.series.values import Fact, Thread
-from ingestd.store import save
+from ingestd.store import migrate, save
 from ingestd.store.engine import Database
 from ingestd.store.values import Arrival, Stored
 
@@ -154,3 +159,33 @@ async def test_there_is_room_for_so_many_mails_and_then_it_is_full(store: Store)
     # A mail larger than all the room there is would wait for ever: alone it gets in.
     async with taker.room(2_000_000):
         pass
+
+
+async def test_a_server_that_hangs_is_temporary_within_the_time_limit(server_process: Postgres) -> None:
+    database = Database(server_process.url, timeout=2)
+    await migrate.upgrade(database)
+    store = Store(database)
+    await store.put_batches([GOOD[:1]])
+    assert server_process.pid is not None
+    processes = [server_process.pid, *await store.ask("SELECT pid FROM pg_stat_activity WHERE datname IS NOT NULL")]
+    for process in processes:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(10):
+            (outcome,) = await store.put(GOOD[1])
+    finally:
+        for process in processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGCONT)
+    assert isinstance(outcome, Temporary)
+    await store.put_batches([GOOD])
+    assert await store.ask("SELECT count(*) FROM ingestd_v1.message") == [10]
+    await database.close()
+
+
+@pytest.fixture
+async def server_process(data_directory: Path) -> AsyncIterator[Postgres]:
+    server = Postgres(data_directory)
+    await server.start()
+    yield server
+    await server.stop()
