@@ -181,6 +181,38 @@ def export(
 
 
 @ingestd.command()
+@click.argument("mail", metavar="FILE|MESSAGE-ID")
+@click.option("--list", "list_id", metavar="LIST-ID", help="The mail as it is on this list.")
+@click.pass_context
+def explain(context: click.Context, mail: str, list_id: str | None) -> None:
+    """Say why a mail is what it is: kind, version, number, author, series, each with its evidence."""
+    from ingestd import daemon
+    from ingestd.mail.explain import explain as explain_mail
+    from ingestd.mail.parse import parse
+    from ingestd.sources import files
+    from ingestd.store import migrate as migrations
+    from ingestd.store import read
+
+    async def work(config: "Config") -> tuple[bytes, list[tuple[str, str]]]:
+        async with daemon.open_database(config) as database:
+            await migrations.check(database)
+            async with database.transaction() as connection:
+                message = await read.find(connection, mail, list_id)
+                return await read.raw(connection, message), await read.place(connection, message)
+
+    if Path(mail).exists():
+        found: list[tuple[bytes, list[tuple[str, str]]]] = [(raw, []) for _, raw in files.read(mail)]
+    else:
+        config = _config(context)
+        found = [_run(config, work(config))]
+    for index, (raw, place) in enumerate(found):
+        if index:
+            click.echo()
+        for name, value in (*explain_mail(parse(raw)), *place):
+            click.echo(f"{name}: {value}")
+
+
+@ingestd.command()
 @click.option("--list", "list_id", metavar="LIST-ID", help="This list only.")
 @click.pass_context
 def dump(context: click.Context, list_id: str | None) -> None:

@@ -10,7 +10,7 @@ from ingestd.errors import InputError
 from ingestd.mail.export import Patch
 from ingestd.mail.values import PARSER_VERSION, Person
 from ingestd.series.values import GROUPING_VERSION
-from ingestd.store import heads, migrate
+from ingestd.store import heads, migrate, regroup
 from ingestd.store.engine import Database
 
 Ids = tuple[int, ...]
@@ -101,6 +101,44 @@ async def series_of(connection: AsyncConnection, message: int) -> tuple[Ids, tup
     )
     id_of = {row.key: row.id for row in found}
     return tuple(id_of[key] for key in head.series.effective.values()), head.series.missing
+
+
+async def place(connection: AsyncConnection, message: int) -> list[tuple[str, str]]:
+    """Where a mail is, and why: thread, parent, series, what the series supersedes; for `ingestd explain`."""
+    found = await connection.execute(
+        text("""
+            SELECT m.list, l.list_id, m.key, m.thread, above.key AS parent
+            FROM ingestd.message m
+            JOIN ingestd.list l ON l.id = m.list
+            LEFT JOIN ingestd.message above ON above.id = m.parent
+            WHERE m.id = :id
+        """),
+        {"id": message},
+    )
+    row = found.mappings().one()
+    said = [("stored on", row["list_id"]), ("key", row["key"]), ("thread", str(row["thread"]))]
+    said.append(("answers", row["parent"] or "nothing that is there"))
+    reasons = await regroup.reasons(connection, row["thread"])
+    members = await connection.execute(
+        text("""
+            SELECT series, number, role FROM ingestd.series_patch WHERE message = :id
+            UNION
+            SELECT id, 0, 'cover' FROM ingestd.series WHERE cover = :id
+            ORDER BY 1, 2, 3
+        """),
+        {"id": message},
+    )
+    for series, number, role in members.all():
+        head = (await heads.load(connection, [series]))[series]
+        one = head.series
+        why = reasons.get(row["key"]) if role != "carried" else "the newer posting leaves it as it was"
+        said.append(
+            ("series", f"{one.key}: {role} {number} of {one.total}, version {one.version} ({why or 'its head'})")
+        )
+        if head.row["evidence"] is not None:
+            older = (await heads.load(connection, [head.row["supersedes"]]))[head.row["supersedes"]]
+            said.append(("supersedes", f"{older.series.key} (by {head.row['evidence']})"))
+    return said
 
 
 async def reviews(connection: AsyncConnection, message: int) -> list[str]:

@@ -111,6 +111,16 @@ async def regroup(connection: AsyncConnection, threads: Collection[int]) -> list
     return await _write_series(connection, old, new)
 
 
+async def reasons(connection: AsyncConnection, thread: int) -> dict[str, str]:
+    """Key of a mail in a series of `thread` -> why it is there."""
+    mails = await _load_mails(connection, [thread])
+    return {
+        key: reason
+        for members in mails.values()
+        for key, reason in group.group([mail.fact for mail in members]).reasons.items()
+    }
+
+
 async def _load_mails(connection: AsyncConnection, threads: Collection[int]) -> dict[tuple[int, int], list[_Mail]]:
     """The mails of `threads`, by (list, thread)."""
     m, p = schema.message, schema.patch

@@ -41,6 +41,8 @@ def message(mail: Mail) -> Row:
         "author_evidence": mail.author_evidence,
         "sender_name": mail.sender.name,
         "sender_email": mail.sender.email,
+        "submitter_name": mail.submitter.name,
+        "submitter_email": mail.submitter.email,
         "in_reply_to": list(mail.in_reply_to),
         "references": list(mail.references),
         "former_ids": list(mail.former_ids),

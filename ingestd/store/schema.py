@@ -114,6 +114,8 @@ message = Table(
     _required("author_evidence", Text),
     _required("sender_name", Text),
     _required("sender_email", Text),
+    _required("submitter_name", Text),
+    _required("submitter_email", Text),
     _required("in_reply_to", ARRAY(Text)),
     _required("references", ARRAY(Text)),
     _required("former_ids", ARRAY(Text)),

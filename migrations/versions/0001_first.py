@@ -82,6 +82,8 @@ TABLES = [
         author_evidence text NOT NULL,
         sender_name     text NOT NULL,
         sender_email    text NOT NULL,
+        submitter_name  text NOT NULL,
+        submitter_email text NOT NULL,
         in_reply_to     text[] NOT NULL,
         "references"    text[] NOT NULL,
         former_ids      text[] NOT NULL,
@@ -284,7 +286,7 @@ VIEWS = [
     CREATE VIEW ingestd_v1.message AS
     SELECT m.id, l.list_id, m.message_id, m.content_key, m.key, m.kind, m.kind_reason, m.subject, m.date,
            m.date_text, m.received_at, m.author_name, m.author_email, m.author_evidence, m.sender_name,
-           m.sender_email, m.in_reply_to[1] AS in_reply_to, m."references", m.thread AS thread_id,
+           m.sender_email, m.submitter_name, m.submitter_email, m.in_reply_to[1] AS in_reply_to, m."references", m.thread AS thread_id,
            m.parent AS parent_id, m.headers, m.content, m.charset, m.lossy, m.defects, m.parser_version,
            encode(m.raw_sha256, 'hex') AS raw_sha256
     FROM ingestd.message m

@@ -13,7 +13,7 @@ from ingestd.cli import ingestd
 from ingestd.config import Config
 from ingestd.mail.identity import TRACE_HEADERS, TRACE_PREFIXES
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def commands(group: click.Group, above: str = "") -> dict[str, click.Command]:
