@@ -25,6 +25,10 @@ def group(facts: Collection[Fact]) -> Thread:
     lone = [_alone(mail) for mail in mails if _is_lone(mail.fact) and mail.key not in covers]
     home = overlay.Home([*numbered, *lone], mails)
     postings = [*overlay.lay(numbered, home), *lone]
+    for mail in mails:
+        about = home.nearest(mail) if mail.fact.supersedes else None
+        if about is not None:
+            about.supersedes.update(mail.fact.supersedes)
     return Thread(
         keys={mail.fact.identity: mail.key for mail in mails},
         parents=thread.parents(mails),
@@ -62,17 +66,16 @@ def _is_cover(mail: Mail, one: Posting) -> bool:
 
 def _is_lone(fact: Fact) -> bool:
     """Whether a mail is a series of its own: a patch or a pull request without a number."""
-    return link.is_posted(fact) and fact.kind in ("patch", "pull") and not link.is_numbered(fact)
+    return link.is_posted(fact) and not link.is_numbered(fact) and (fact.kind == "patch" or link.is_pull(fact))
 
 
 def _alone(mail: Mail) -> Posting:
     one = Posting()
-    if mail.fact.kind == "pull":
-        one.add((), "")
+    if mail.fact.kind == "patch":
+        one.add([mail], "a patch without a number")
+    else:
         one.cover = mail
         one.reasons[mail.key] = "a pull request"
-    else:
-        one.add([mail], "a patch without a number")
     return one
 
 
@@ -88,7 +91,7 @@ def _series(one: Posting, home: overlay.Home) -> Series:
     _, total, reroll, _ = one.shape
     version, inferred = _version(covers, patches)
     author_name, author_email = _submitter(lead)
-    key = lead.key if covers else min(mail.key for mail in patches if mail.number == lead.number)
+    key = lead.key if covers else min((mail.number, mail.key) for mail in (*patches, *one.rerolls))[1]
     return Series(
         key=key,
         kind=_kind(mails),
@@ -102,10 +105,17 @@ def _series(one: Posting, home: overlay.Home) -> Series:
         author_email=author_email,
         date=lead.fact.date,
         change_id=next((mail.fact.change_id for mail in mails if mail.fact.change_id), None),
-        supersedes=tuple(sorted({id_ for mail in mails for id_ in mail.fact.supersedes})),
-        revision_keys=title.revision_keys(covers, patches, home.bases(one, title.MOST_BASES)),
+        supersedes=tuple(sorted(one.supersedes)),
+        revision_keys=title.revision_keys(covers, patches, _named(one, home)),
         reroll=reroll,
     )
+
+
+def _named(one: Posting, home: overlay.Home) -> Iterable[str]:
+    """Keys of the mails a posting has to do with, beside its own."""
+    yield from home.bases(one, title.MOST_BASES)
+    yield from one.supersedes
+    yield from (mail.key for mail in one.rerolls)
 
 
 def _members(one: Posting, covers: Collection[Mail], key: str) -> tuple[Member, ...]:
@@ -136,9 +146,8 @@ def _version(covers: Iterable[Mail], patches: Collection[Mail]) -> tuple[int, bo
     return 1, False
 
 
-def _kind(mails: Iterable[Mail]) -> str:
-    mails = list(mails)
-    if any(mail.fact.kind == "pull" or "pull" in map(str.lower, mail.fact.tags) for mail in mails):
+def _kind(mails: Collection[Mail]) -> str:
+    if any(link.is_pull(mail.fact) for mail in mails):
         return "pull"
     return "series" if any(mail.fact.number is not None for mail in mails) else "single"
 

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from itertools import islice
 
 from ingestd.series import link
 from ingestd.series.posting import Posting, Shape, gap
@@ -11,8 +12,11 @@ from ingestd.series.thread import Mail
 # A version or total that is mistyped is forgiven between mails sent this near to each other.
 _AT_ONCE = timedelta(minutes=10)
 
-_LOOKED_AT = 32  # postings that one id or shape can lead to, the latest: a bound on work, far above what people send
+# Bounds on work, far above what people send: references of a mail, and postings that one id or shape leads to.
+_REFERENCES = 32
+_LOOKED_AT = 32
 
+_Held = dict[Posting, None]  # postings in the order they were noted
 _Test = Callable[[Posting, Posting], bool]
 
 
@@ -25,7 +29,8 @@ def join(parcels: Iterable[Posting]) -> list[Posting]:
     2. one that answers a mail of the parcel: likewise;
     3. one that any other reference leads to, nearest first: of the same shape;
     4. one of the same shape and tree in the thread, not further off than `link.NEAR`: a series sent one run a mail,
-       without threading or each patch in reply to its former version.
+       without threading or each patch in reply to its former version. Not where either's run went on with other
+       mails: those were sent as they should be.
     `parcels`: in order of their leads.
     """
     joiner = _Joiner()
@@ -40,8 +45,8 @@ class _Joiner:
     def __init__(self) -> None:
         self.postings: list[Posting] = []
         self.by_id: dict[str, Posting] = {}  # id of a member, or one it had before -> its posting
-        self.waiting: dict[str, list[Posting]] = defaultdict(list)  # id -> postings with members that refer to it
-        self.shaped: dict[Shape, list[Posting]] = defaultdict(list)
+        self.waiting: dict[str, _Held] = defaultdict(dict)  # id -> postings with members that refer to it
+        self.shaped: dict[Shape, _Held] = defaultdict(dict)
 
     def place(self, parcel: Posting) -> None:
         """Join a parcel to its posting, or make it one of its own."""
@@ -55,16 +60,17 @@ class _Joiner:
         for mail in mails:
             for id_ in _ids(mail):
                 self.by_id.setdefault(id_, host)
-            for id_ in mail.references:
-                _note(self.waiting[id_], host)
-        _note(self.shaped[host.shape], host)
+            for id_ in _references(mail):
+                self.waiting[id_].setdefault(host)
+        self.shaped[host.shape].setdefault(host)
 
     def _find(self, parcel: Posting, mails: Iterable[Mail]) -> tuple[Posting | None, str]:
         """The posting a parcel belongs to, and why."""
-        direct, *further = parcel.lead.references or ("",)
+        alike = self.shaped.get(parcel.shape, {})
+        direct, *further = _references(parcel.lead) or ("",)
         above = _nearest(parcel, self._at(direct))
         below = _nearest(parcel, (host for mail in mails for id_ in _ids(mail) for host in self._waiting(id_)))
-        beside = (host for id_ in further for host in _nearest(parcel, self._at(id_)))
+        beside = (host for id_ in further if alike for host in _nearest(parcel, self._at(id_)))
         candidates: tuple[tuple[Iterable[Posting], _Test, str], ...] = (
             (above, _fits, "answers the same posting"),
             (above, _nearly_fits, "answers the same posting, sent at once"),
@@ -84,19 +90,27 @@ class _Joiner:
         return [*([] if owner is None else [owner]), *self._waiting(id_)]
 
     def _waiting(self, id_: str) -> list[Posting]:
-        return self.waiting.get(id_, [])[-_LOOKED_AT:]
+        return _latest(self.waiting.get(id_, {}))
 
     def _alike(self, parcel: Posting) -> list[Posting]:
-        """Postings of the same shape at the same time: first where numbers go on, then of the same topic, the oldest."""
+        """Postings of the same shape at the same time: where numbers go on, then of one topic, then the nearest."""
         lead = parcel.lead
-        if lead.number == 0 or lead.fact.date is None:
+        if lead.number == 0 or lead.fact.date is None or parcel.run_goes_on:
             return []
         tree = link.tree(lead.fact)
-        hosts = self.shaped.get(parcel.shape, [])[-_LOOKED_AT:]
-        near = [host for host in hosts if gap(host, parcel) <= link.NEAR and link.tree(host.lead.fact) == tree]
+        near = [
+            host
+            for host in _latest(self.shaped.get(parcel.shape, {}))
+            if gap(host, parcel) <= link.NEAR and link.tree(host.lead.fact) == tree and not host.run_goes_on
+        ]
         return sorted(
             near,
-            key=lambda host: (max(host.slots) != lead.number - 1, _topic(host.lead) != _topic(lead), host.lead.place),
+            key=lambda host: (
+                host.highest != lead.number - 1,
+                _topic(host.lead) != _topic(lead),
+                gap(host, parcel),
+                host.lead.place,
+            ),
         )
 
 
@@ -104,9 +118,14 @@ def _ids(mail: Mail) -> tuple[str, ...]:
     return mail.fact.message_id, *mail.fact.former_ids
 
 
-def _note(held: list[Posting], host: Posting) -> None:
-    if host not in held[-_LOOKED_AT:]:
-        held.append(host)
+def _references(mail: Mail) -> tuple[str, ...]:
+    """The nearest ones, and the oldest: mostly the cover, or the root of it all."""
+    nearest = mail.references[:_REFERENCES]
+    return nearest if len(mail.references) <= _REFERENCES else (*nearest, mail.references[-1])
+
+
+def _latest(held: _Held) -> list[Posting]:
+    return list(islice(reversed(held), _LOOKED_AT))
 
 
 def _topic(mail: Mail) -> str:
@@ -134,4 +153,6 @@ def _nearly_fits(host: Posting, parcel: Posting) -> bool:
 
 
 def _may_join(host: Posting, parcel: Posting) -> bool:
-    return not host.people.isdisjoint(parcel.people) and host.takes(parcel.mails)
+    # Where a list stands in From and somebody else is the author, the sender is not to be seen.
+    same = not host.people.isdisjoint(parcel.people) or not host.via.isdisjoint(parcel.via)
+    return same and host.takes(parcel.mails)

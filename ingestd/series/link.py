@@ -55,10 +55,13 @@ def coarse(fact: Fact) -> frozenset[str]:
         return frozenset()
     who = (fact.author_email if fact.munged else fact.sender_email).lower()
     shape = f"{who} v{fact.version} /{fact.total} {' '.join(tree(fact))}"
-    since = fact.date - _EPOCH
-    return frozenset(
-        (f"c:{shape} a{since // (2 * NEAR)}", f"c:{shape} b{(since + NEAR) // (2 * NEAR)}"),
-    )
+    return frozenset(f"c:{shape} {window}" for window in windows(fact.date, NEAR))
+
+
+def windows(date: datetime, near: timedelta) -> tuple[str, str]:
+    """Two windows of time a date lies in: dates not further apart than `near` share one, from twice that on none."""
+    since = date - _EPOCH
+    return f"a{since // (2 * near)}", f"b{(since + near) // (2 * near)}"
 
 
 def is_numbered(fact: Fact) -> bool:
@@ -70,28 +73,30 @@ def is_posted(fact: Fact) -> bool:
     """Whether a mail can be part of a series at all: no reply, no notice, no diff between two versions."""
     return (
         not fact.reply
-        and fact.kind in ("patch", "cover", "pull")
+        and (fact.kind in ("patch", "cover", "pull") or (fact.kind == "other" and is_pull(fact)))
         and not any(tag.lower().startswith(("interdiff", "range-diff", "rangediff")) for tag in fact.tags)
     )
 
 
+def is_pull(fact: Fact) -> bool:
+    """Whether a mail asks to pull, or is a patch of such a request: by its text or its tags."""
+    return fact.kind == "pull" or any(tag.lower() == "pull" for tag in fact.tags)
+
+
 def tree(fact: Fact) -> tuple[str, ...]:
     """What the tags say beside number, version and the usual words: mostly the tree or branch; lower case, sorted."""
-    return tuple(sorted({tag for tag in map(str.lower, fact.tags) if not _is_usual(tag)}))
+    version = (f"v{fact.version}", f"v{fact.version}.{fact.reroll}", f"{fact.version}")
+    found: set[str] = set()
+    for tag in map(str.lower, fact.tags):
+        rest = tag.strip(",;:-").removeprefix("patch").lstrip("-")
+        if rest and rest not in version and rest not in _USUAL and not rest.replace("/", "").isdigit():
+            found.add(tag)
+    return tuple(sorted(found))
 
 
 _USUAL = frozenset(
-    ("patch", "patches", "rfc", "rft", "resend", "repost", "reposted", "resent", "pull", "git", "v", "wip"),
+    ("es", "rfc", "rft", "resend", "repost", "reposted", "resent", "pull", "git", "v", "wip"),
 )
-
-
-def _is_usual(tag: str) -> bool:
-    letters = tag.strip(",;:-")
-    if letters in _USUAL:
-        return True
-    # N/M, v3, v3.1, patchv3, patch1/8
-    rest = letters.removeprefix("patch").lstrip("-").removeprefix("v")
-    return bool(rest) and rest.replace("/", "").replace(".", "").isdigit()
 
 
 def _is_reference(id_: str, fact: Fact) -> bool:

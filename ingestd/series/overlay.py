@@ -20,6 +20,11 @@ class Home:
                 self.of[mail.key] = posting
         self._above = _nearest_members(mails, self.of)
 
+    def nearest(self, mail: Mail) -> Posting | None:
+        """The posting a mail is a member of, or answers, however deep."""
+        member = mail if mail.key in self.of else self._above[mail.key]
+        return None if member is None else self.of[member.key]
+
     def ancestors(self, mail: Mail) -> Iterator[Mail]:
         """The members of other postings above `mail`, nearest first."""
         return islice(self._climb(mail), _CLIMBED)
@@ -62,7 +67,8 @@ def lay(postings: Iterable[Posting], home: Home) -> list[Posting]:
         if base is None:
             kept.append(posting)
             continue
-        for mail in posting.mails:
+        # By a wrong Date, a re-roll of this re-roll may have come first.
+        for mail in (*posting.mails, *posting.rerolls):
             base.rerolls.append(mail)
             base.reasons[mail.key] = "re-roll of a patch of this version"
             home.of[mail.key] = base
@@ -76,7 +82,7 @@ def _base(posting: Posting, home: Home) -> Posting | None:
     for above in home.ancestors(posting.lead):
         base = home.of[above.key]
         base_version, base_total, base_reroll, _ = base.shape
-        if base_version != version or base.people.isdisjoint(posting.people):
+        if not base.is_numbered or base_version != version or base.people.isdisjoint(posting.people):
             continue
         if reroll is not None and base_reroll is None:
             return base

@@ -20,9 +20,14 @@ class Posting:
     slots: dict[int, list[Mail]] = field(default_factory=dict)  # number -> mails; numbered covers in slot 0
     shapes: Counter[Shape] = field(default_factory=Counter)  # of the patches
     people: set[str] = field(default_factory=set)
+    via: set[str] = field(default_factory=set)
     reasons: dict[str, str] = field(default_factory=dict)  # key of a member -> why it is one
     rerolls: list[Mail] = field(default_factory=list)  # laid over this posting
     cover: Mail | None = None  # one that has no number
+    supersedes: set[str] = field(default_factory=set)  # Message-IDs named in its mails and in answers to them
+    run_goes_on: bool = False  # other mails of its send run are in other postings
+    foremost: Mail | None = None  # the first mail of the lowest slot
+    highest: int = -1  # number
     first: datetime = HOPELESS
     last: datetime = _DAWN
 
@@ -31,7 +36,11 @@ class Posting:
         for mail in mails:
             self.slots.setdefault(mail.number, []).append(mail)
             self.people |= mail.people
+            self.via |= mail.via
             self.reasons[mail.key] = reason
+            if self.foremost is None or (mail.number, mail.place) < (self.foremost.number, self.foremost.place):
+                self.foremost = mail
+            self.highest = max(self.highest, mail.number)
             self.first = min(self.first, mail.date)
             self.last = max(self.last, mail.date)
             if mail.number:
@@ -46,7 +55,10 @@ class Posting:
     @property
     def lead(self) -> Mail:
         """The cover, else the first patch."""
-        return self.cover or min(self.slots[min(self.slots)], key=lambda mail: mail.place)
+        lead = self.cover or self.foremost
+        if lead is None:
+            raise ValueError("a posting without mails has no lead")
+        return lead
 
     @property
     def shape(self) -> Shape:
@@ -57,6 +69,11 @@ class Posting:
             return shape(self.lead)
         most = max(self.shapes.values())
         return min((one for one, count in self.shapes.items() if count == most), key=_sortable)
+
+    @property
+    def is_numbered(self) -> bool:
+        """Whether it is a series, not a lone patch or pull request."""
+        return self.foremost is not None and self.foremost.fact.number is not None
 
     @property
     def is_partial(self) -> bool:

@@ -3,14 +3,16 @@
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 
+from ingestd.series import link
 from ingestd.series.thread import HOPELESS
+from ingestd.series.title import PULLS_NEAR
 from ingestd.series.values import CARRIED, Member, Revision, Series
 
-# A title says little after a year, and a same title at the same version is a second posting only for some months.
+# A title says little after a year; one that says no version is posted again within some months, or means another thing.
 _YEAR = timedelta(days=400)
 _SEASON = timedelta(days=120)
-# Pull requests come every week under one title.
-_FORTNIGHT = timedelta(days=14)
+# Clocks are wrong by hours; an older version may bear a later Date.
+_SLACK = timedelta(days=1)
 
 
 def revise(one: Series, neighbours: Collection[Series]) -> Revision:
@@ -19,24 +21,45 @@ def revise(one: Series, neighbours: Collection[Series]) -> Revision:
     `neighbours`: all series of the same list that share at least one of `one.revision_keys`; `one` itself and repeats
     among them change nothing, nor does their order, nor members with role "carried" in any of them. The answer
     depends on nothing else: so whenever a series is made, changed or removed, those that share a revision key with
-    it, as it was or as it is, must be revised again, and no others.
+    it, as it was or as it is, must be revised again, and no others; of these, only those that it `concerns`.
 
     A series supersedes the newest of the older ones (by version, re-roll, Date, key) that it is linked to, by
-    - supersedes: it names one of their mails (`Supersedes:`, `Obsoletes:`); goes before all other links;
+    - supersedes: it names one of their mails (`Supersedes:`, `Obsoletes:`); goes before all other links, and also to a
+      higher version of an earlier Date: people start anew under another title;
     - change-id: both have the same one;
     - in-reply-to: it answers one of their mails, is of the same people, and has a higher version or the same title;
-    - title: it is of the same people, and its title or most titles of its patches are the same; at the same version
-      also the tree in the tags and the total.
-    The members it carries are those of the superseded series, and of what that one stood on, for the numbers it lacks,
-    where it is a re-roll of some patches: without cover, with the same total, and answering a patch under a number it
-    posts itself, marked as a re-roll, or naming what it supersedes.
+    - title: it is of the same people, not older by Date, and its title or half of the titles of its patches are the
+      same; at the same version also the tree in the tags and the total;
+    - patch-id: it is of the same people, has a higher version, and one of its patches has not changed since.
+    It carries members for the numbers it lacks, from the newest of the series it is linked to that has them, where it
+    is a re-roll of some patches of one of these: without cover, with the same total, and answering a patch under a
+    number it posts itself, marked as a re-roll of the same version, or naming a mail it supersedes. Other such
+    re-rolls of that series, older than `one`, count as linked.
     """
-    older = {series.key: series for series in neighbours if series.key != one.key and _order(series) < _order(one)}
-    linked = {key: evidence for key, series in older.items() if (evidence := _evidence(one, series)) is not None}
+    older = {series.key: series for series in neighbours if series.key != one.key and _is_older(series, one)}
+    mine = set(one.revision_keys)
+    linked = {key: how for key, series in older.items() if (how := _evidence(one, mine, series)) is not None}
     if not linked:
         return Revision(None, None, ())
+    bases = [older[key] for key in linked if _is_reroll_of(one, older[key])]
+    # Re-rolls of other patches of the same posting lie between: `one` stands on them too.
+    linked |= {
+        key: "in-reply-to"
+        for key, series in older.items()
+        if key not in linked and _same_people(one, series) and any(_is_reroll_of(series, base) for base in bases)
+    }
     best = max(linked, key=lambda key: (linked[key] == _SUPERSEDES, _order(older[key])))
-    return Revision(best, linked[best], _carried(one, older[best], [older[key] for key in linked]))
+    carried = _carried(one, [older[key] for key in linked]) if bases else ()
+    return Revision(best, linked[best], carried)
+
+
+def concerns(changed: Series, one: Series) -> bool:
+    """Whether a neighbour has any say in the revision of `one`: only older ones have, and who says to supersede it.
+
+    Lets a store leave alone most of the series that share a revision key with one that was made, changed or removed:
+    ask with that series as it was and as it is.
+    """
+    return changed.key == one.key or _is_older(changed, one)
 
 
 _SUPERSEDES = "supersedes"
@@ -48,21 +71,39 @@ def _order(series: Series) -> _Order:
     return series.version, series.reroll or 0, series.date or HOPELESS, series.key
 
 
-def _evidence(one: Series, other: Series) -> str | None:
-    """The strongest link from `one` to an older series."""
-    shared = set(one.revision_keys) & set(other.revision_keys)
+def _is_older(other: Series, one: Series) -> bool:
+    """Whether `one` can supersede the other: of two series, one at most can supersede the other."""
+    mine, its = _names(one, other), _names(other, one)
+    if mine == its:
+        return _order(other) < _order(one)
+    # Who names the other is the newer, if it was sent after it.
+    later, earlier = (one, other) if mine else (other, one)
+    if (later.date or HOPELESS, later.key) > (earlier.date or HOPELESS, earlier.key):
+        return mine
+    return _order(other) < _order(one)
+
+
+def _names(one: Series, other: Series) -> bool:
+    return not _mails(other).isdisjoint(one.supersedes)
+
+
+def _evidence(one: Series, mine: set[str], other: Series) -> str | None:
+    """The strongest link from `one`, whose revision keys are `mine`, to an older series."""
+    shared = mine.intersection(other.revision_keys)
     if not shared:
         return None
-    if not _mails(other).isdisjoint(one.supersedes):
+    if _names(one, other):
         return _SUPERSEDES
     if one.change_id is not None and one.change_id == other.change_id:
         return "change-id"
     if not _same_people(one, other):
         return None
     same_title = _same_title(one, other, shared)
-    if (same_title or _grows(one, other)) and any(f"m:{key}" in shared for key in _mails(other)):
+    if (same_title or _grows(one, other)) and any(link.cut(f"m:{key}") in shared for key in _mails(other)):
         return "in-reply-to"
-    return "title" if same_title else None
+    if same_title:
+        return "title"
+    return "patch-id" if _grows(one, other) and _share(shared, "p:") and _after(one, other) >= -_SLACK else None
 
 
 def _mails(series: Series) -> set[str]:
@@ -79,24 +120,29 @@ def _same_people(one: Series, other: Series) -> bool:
 
 
 def _grows(one: Series, other: Series) -> bool:
-    """Whether the one can be the next version of the other though titles differ: not a lone fix in its thread."""
-    return one.version > other.version and (one.kind != "single" or other.kind == "single")
+    """Whether the one can be the next version of the other though titles differ: not one patch for a whole series."""
+    return one.version > other.version and (one.kind != "single" or other.total == 1)
 
 
 def _same_title(one: Series, other: Series, shared: Collection[str]) -> bool:
     """Whether titles say that one is a later version of the other, or the same version posted again."""
-    apart = _apart(one, other)
+    after = _after(one, other)
+    if after < -_SLACK:
+        return False
     if "pull" in (one.kind, other.kind):
-        return one.version > other.version and apart <= _FORTNIGHT and _share(shared, "h:")
+        return one.version > other.version and after <= PULLS_NEAR and _share(shared, "h:")
+    if one.version == other.version and one.reroll and not other.reroll and one.total == other.total:
+        return after <= _YEAR and _share(shared, "t:")
     if one.version == other.version and (one.reroll or 0) == (other.reroll or 0):
-        return one.total == other.total and apart <= _SEASON and _share(shared, "u:")
-    return apart <= _YEAR and (_share(shared, "h:") or _share_most(one, other, shared))
+        season = _YEAR if one.version > 1 else _SEASON
+        return one.total == other.total and after <= season and _share(shared, "u:")
+    return after <= _YEAR and (_share(shared, "h:") or _share_most(one, other, shared))
 
 
-def _apart(one: Series, other: Series) -> timedelta:
+def _after(one: Series, other: Series) -> timedelta:
     if one.date is None or other.date is None:
         return timedelta(0)
-    return abs(one.date - other.date)
+    return one.date - other.date
 
 
 def _share(shared: Iterable[str], prefix: str) -> bool:
@@ -104,29 +150,29 @@ def _share(shared: Iterable[str], prefix: str) -> bool:
 
 
 def _share_most(one: Series, other: Series, shared: Iterable[str]) -> bool:
-    """Whether more than half of the patch titles of the one with fewer are the other's too, and not just one title."""
-    fewer = min(sum(key.startswith("t:") for key in series.revision_keys) for series in (one, other))
+    """Whether half of the patch titles of the one with fewer are the other's too; a lone title only of a lone patch."""
+    count, older = (sum(key.startswith("t:") for key in series.revision_keys) for series in (one, other))
     same = sum(key.startswith("t:") for key in shared)
-    return same * 2 > fewer and (same > 1 or fewer == 1)
+    return same * 2 >= min(count, older) and (same > 1 or (same == 1 and older == 1))
 
 
-def _carried(one: Series, base: Series, linked: Collection[Series]) -> tuple[Member, ...]:
-    """What the slots that `one` leaves out hold in `base` and in what `base` stands on."""
-    if not _is_reroll_of(one, base):
-        return ()
+def _carried(one: Series, linked: Iterable[Series]) -> tuple[Member, ...]:
+    """What the slots that a re-roll of some patches leaves out hold in older series of its total, the newest first."""
     posted = one.posted
     carried: dict[int, Member] = {}
-    # A base that is partial itself stands on older ones: nearest first, as far as they have the same total.
-    for series in [base, *sorted((s for s in linked if _order(s) < _order(base)), key=_order, reverse=True)]:
+    for series in sorted(linked, key=_order, reverse=True):
         if series.total != one.total:
             continue
-        for number, key in _applied(series).items():
+        for number, key in series.with_carried(()).effective.items():
             if 0 < number <= one.total and number not in posted and number not in carried:
                 carried[number] = Member(number, key, CARRIED, series.key)
     return tuple(member for _, member in sorted(carried.items()))
 
 
 def _is_reroll_of(one: Series, base: Series) -> bool:
+    """Whether one posts anew some patches of an older series of the same total, and leaves the others as they are."""
+    if not _is_older(base, one):
+        return False
     if one.kind == "single" or one.cover is not None or one.total != base.total or base.kind == "single":
         return False
     posted = one.posted
@@ -134,12 +180,8 @@ def _is_reroll_of(one: Series, base: Series) -> bool:
         return False
     if one.reroll is not None and one.version == base.version:
         return True
-    if not _mails(base).isdisjoint(one.supersedes):
+    if _names(one, base):
         return True
-    answered = {key[2:] for key in one.revision_keys if key.startswith("m:")}
-    return any(key in answered for number, keys in base.posted.items() if number in posted for key in keys)
-
-
-def _applied(series: Series) -> dict[int, str]:
-    """Number -> key of its own mail one would apply."""
-    return series.with_carried(()).effective
+    named = set(one.revision_keys)
+    same = (key for number, keys in base.posted.items() if number in posted for key in keys)
+    return any(link.cut(f"m:{key}") in named for key in same)

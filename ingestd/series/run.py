@@ -59,7 +59,8 @@ def _cut(run: Iterable[_Sent]) -> list[Posting]:
         else:
             stretches.append([sent])
             alike.append(stretches[-1])
-    return [_parcel(stretch) for stretch in _give_covers(stretches)]
+    stretches = _give_covers(stretches)
+    return [_parcel(stretch, goes_on=len(stretches) > 1) for stretch in stretches]
 
 
 def _in_order(sent: _Sent) -> tuple[object, ...]:
@@ -90,7 +91,7 @@ def _suits(cover: Mail, first: Mail) -> bool:
     return first.number == 1 and alike
 
 
-def _parcel(stretch: Iterable[_Sent]) -> Posting:
-    parcel = Posting()
+def _parcel(stretch: Iterable[_Sent], *, goes_on: bool) -> Posting:
+    parcel = Posting(run_goes_on=goes_on)
     parcel.add((sent.mail for sent in stretch), "same send run")
     return parcel

@@ -19,7 +19,13 @@ class Mail:
     key: str
     references: tuple[str, ...]  # nearest ancestor first
     people: frozenset[str]  # addresses and full names of author and sender, in lower case
+    via: frozenset[str]  # the list's address where it stands in From: who sent it may not be known
     parent: "Mail | None" = field(default=None, repr=False)
+    place: tuple[datetime, int, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Sorts mails by Date, covers before patches, then by key: never by arrival."""
+        self.place = (self.date, self.fact.number or 0, self.key)
 
     @property
     def number(self) -> int:
@@ -33,17 +39,12 @@ class Mail:
         """The Date, or the end of time."""
         return self.fact.date or HOPELESS
 
-    @property
-    def place(self) -> tuple[datetime, int, str]:
-        """Sorts mails by Date, covers before patches, then by key: never by arrival."""
-        return self.date, self.fact.number or 0, self.key
-
 
 def read(facts: Collection[Fact]) -> list[Mail]:
     """The mails of `facts` in order of place, keyed and with their parents; no cycles, no mail its own parent."""
     keyed = keys(facts)
     mails = sorted(
-        (Mail(fact, keyed[fact.identity], link.references(fact), _people(fact)) for fact in _unique(facts)),
+        (Mail(fact, keyed[fact.identity], link.references(fact), _people(fact), _via(fact)) for fact in _unique(facts)),
         key=lambda mail: mail.place,
     )
     _find_parents(mails)
@@ -81,11 +82,15 @@ def _unique(facts: Iterable[Fact]) -> list[Fact]:
 
 
 def _people(fact: Fact) -> frozenset[str]:
-    names = {" ".join(name.lower().split()) for name in (fact.author_name, fact.sender_name)}
+    people = {fact.author_email.lower(), " ".join(fact.author_name.lower().split())}
+    if not fact.munged:
+        people |= {fact.sender_email.lower(), " ".join(fact.sender_name.lower().split())}
     # A single word is no proof of anything.
-    people = {name for name in names if " " in name and " via " not in name}
-    people |= {address.lower() for address in (fact.author_email, fact.sender_email)}
-    return frozenset(people - {""})
+    return frozenset(one for one in people if "@" in one or " " in one)
+
+
+def _via(fact: Fact) -> frozenset[str]:
+    return frozenset((fact.sender_email.lower(),)) if fact.munged else frozenset()
 
 
 def _find_parents(mails: Iterable[Mail]) -> None:

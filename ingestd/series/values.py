@@ -136,5 +136,5 @@ class Revision:
     """What `revise` answers for one series: what it supersedes, and what it carries over."""
 
     supersedes: str | None  # key of a series
-    evidence: str | None  # supersedes, change-id, in-reply-to, title: the strongest
+    evidence: str | None  # the strongest of supersedes, change-id, in-reply-to, title, patch-id
     carried: tuple[Member, ...]  # patches of the older series that a partial posting leaves as they were

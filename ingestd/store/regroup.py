@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ingestd.series import group
 from ingestd.series.values import Fact, Series, Thread
-from ingestd.store import revisions, rows, schema
+from ingestd.store import heads, revisions, rows, schema
 from ingestd.store.events import Event
 from ingestd.store.heads import MemberRow
 from ingestd.store.rows import Row
@@ -42,6 +42,11 @@ class _Old:
     def mails(self) -> set[int]:
         own = {message for _, message, role, _ in self.members if role != "carried"}
         return own | {self.row["cover"]} if self.row["cover"] is not None else own
+
+    @property
+    def state(self) -> tuple[int, Series]:
+        """(list, the series as it was, without members and cover)."""
+        return self.row["list"], heads.value({**self.row, "cover_key": None}, (), self.keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +267,7 @@ async def _write_series(connection: AsyncConnection, old: Mapping[int, _Old], ne
     for index, one in enumerate(new):
         difference.weigh(id_of[index], old.get(id_of[index]), one, id_of_key)
     await difference.write(connection)
-    return difference.events() + await revisions.revise(connection, difference.touched, difference.revision_keys)
+    return difference.events() + await revisions.revise(connection, difference.touched, difference.states)
 
 
 def _match(old: Mapping[int, _Old], new: Sequence[_New]) -> dict[int, int]:
@@ -299,7 +304,7 @@ class _Difference:
     keys_gone: list[tuple[int, str]] = field(default_factory=list)
     keys_new: list[tuple[int, int, str]] = field(default_factory=list)
     touched: set[int] = field(default_factory=set)  # series created or changed
-    revision_keys: set[tuple[int, str]] = field(default_factory=set)  # of touched and removed series, old and new
+    states: list[tuple[int, Series]] = field(default_factory=list)  # of touched and removed series, old and new
 
     def weigh(self, id_: int, old: _Old | None, new: _New, id_of_key: Mapping[tuple[int, str], int]) -> None:
         """Add what differs between a stored series and the same one as it should be."""
@@ -320,13 +325,13 @@ class _Difference:
         self.members_new += [(id_, member) for member in sorted(members - old_members)]
         self.keys_gone += [(id_, key) for key in sorted(old_keys - keys)]
         self.keys_new += [(new.list, id_, key) for key in sorted(keys - old_keys)]
-        self.revision_keys |= {(new.list, key) for key in keys | old_keys}
+        self.states += [(new.list, new.series), *([old.state] if old is not None else [])]
 
     async def write(self, connection: AsyncConnection) -> None:
         """Write it, series before what names them."""
         if self.gone:
             await connection.execute(delete(schema.series).where(schema.series.c.id.in_([one.id for one in self.gone])))
-            self.revision_keys |= {(one.row["list"], key) for one in self.gone for key in one.keys}
+            self.states += [one.state for one in self.gone]
         await rows.add(connection, schema.series, self.created)
         if self.changed:
             columns: dict[str, Any] = {name: bindparam(name) for name in self.changed[0] if name != "id_"}

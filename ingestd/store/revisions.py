@@ -7,32 +7,48 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ingestd.series import revise as revising
-from ingestd.series.values import CARRIED, Revision
+from ingestd.series.values import CARRIED, Revision, Series
 from ingestd.store import heads, rows, schema
 from ingestd.store.events import Event
 from ingestd.store.heads import Head, MemberRow
 
 
 async def revise(
-    connection: AsyncConnection, touched: Collection[int], keys: Collection[tuple[int, str]]
+    connection: AsyncConnection, touched: Collection[int], states: Collection[tuple[int, Series]]
 ) -> list[Event]:
-    """Say anew what each series supersedes that was touched, or shares one of the (list, revision key) in `keys`.
+    """Say anew what series supersede and carry: those that were touched, and those whose answer that may change.
 
-    `revise.revise` looks at a series and its direct neighbours only, so these are all whose answer may have changed.
+    `touched`: ids of series that were made or changed. `states`: (list, series) as it was and as it is, of each series
+    that was made, changed or removed; members don't matter. `revise.revise` looks at a series and its direct neighbours
+    only, so no other answer can change.
     """
-    ids = set(touched) | await _sharing(connection, keys)
-    known = await heads.load(connection, ids | await _neighbours(connection, ids))
+    changed: dict[tuple[int, str], list[Series]] = defaultdict(list)
+    for list_, state in states:
+        for key in state.revision_keys:
+            changed[list_, key].append(state)
+    near = await heads.load(connection, set(touched) | await _sharing(connection, list(changed)))
+    ids = {head.id for head in near.values() if head.id in touched or _concerned(head, changed)}
+    known = near | await heads.load(connection, await _neighbours(connection, ids) - set(near))
     holders: dict[tuple[int, str], set[int]] = defaultdict(set)
     for head in known.values():
         for key in head.series.revision_keys:
             holders[head.list, key].add(head.id)
     bare = {head.id: head.series.with_carried(()) for head in known.values()}
     revisions: dict[int, Revision] = {}
-    for id_ in sorted(ids & set(known)):
+    for id_ in sorted(ids):
         head = known[id_]
         beside = set().union(*(holders[head.list, key] for key in head.series.revision_keys)) - {id_}
         revisions[id_] = revising.revise(bare[id_], [bare[other] for other in sorted(beside)])
     return await _write(connection, known, revisions)
+
+
+def _concerned(head: Head, changed: Mapping[tuple[int, str], list[Series]]) -> bool:
+    """Whether a changed series that shares a key with `head` has any say in its revision."""
+    return any(
+        revising.concerns(state, head.series)
+        for key in head.series.revision_keys
+        for state in changed.get((head.list, key), ())
+    )
 
 
 async def _sharing(connection: AsyncConnection, keys: Collection[tuple[int, str]]) -> set[int]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -15,6 +15,40 @@ _LINE = re.compile(
 )
 _TAG = re.compile(r"\s*\[([^\]]*)\]\s*")
 _START = datetime(2026, 4, 1, tzinfo=UTC)
+
+
+def _clock(seconds: int) -> str:
+    return f"{seconds // 86400}d{seconds // 3600 % 24:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+
+
+def _threaded(subject: str, *, apart: int = 1, below: Callable[[int], str] = lambda _: ">p0") -> Callable[[int], str]:
+    """Tables of `count` mails with the subject of each made from N (its place) and M (the last place)."""
+
+    def table(count: int) -> str:
+        return "\n".join(
+            f"p{n} ann {_clock(n * apart)} {below(n) if n else ''}"
+            f" {subject.replace('N', str(n)).replace('M', str(count - 1))}"
+            for n in range(count)
+        )
+
+    return table
+
+
+# Big threads: name -> a table of that many mails.
+SHAPES: dict[str, Callable[[int], str]] = {
+    "replies to replies": _threaded("Re: [PATCH] foo", below=lambda n: f">p{n - 1}"),
+    "series below its cover": _threaded("[PATCH N/M] tN"),
+    "series, each below the one before": _threaded("[PATCH N/M] tN", below=lambda n: f">p{n - 1}"),
+    "series without threading": _threaded("[PATCH N/M] tN", below=lambda _: ""),
+    "versions of one patch": _threaded("[PATCH vN] foo", apart=600, below=lambda n: f">p{n - 1}"),
+    "versions of one patch of a series": _threaded("[PATCH vN 2/3] foo", apart=600, below=lambda n: f">p{n - 1}"),
+    "one patch again and again": _threaded("[PATCH 1/3] foo", apart=600),
+    "a hundred references each": _threaded(
+        "[PATCH vN 1/3] tN",
+        apart=600,
+        below=lambda n: f">p{n - 1} " + " ".join(f"~p{above}" for above in range(max(0, n - 100), n)),
+    ),
+}
 
 
 def mails(table: str) -> list[Fact]:
@@ -107,9 +141,11 @@ def revisions(series: Iterable[Series]) -> dict[str, Revision]:
 def chain(table: str) -> list[str]:
     """`key < older: evidence` for each series of a table that supersedes one."""
     revised = revisions(series_of(mails(table)).values())
-    return bare(
-        tuple(f"{key} < {one.supersedes}: {one.evidence}" for key, one in sorted(revised.items()) if one.supersedes)
-    )
+    return [
+        f"{_name(key)} < {_name(one.supersedes)}: {one.evidence}"
+        for key, one in sorted(revised.items())
+        if one.supersedes is not None
+    ]
 
 
 def _mail(row: str) -> Fact:
