@@ -82,7 +82,7 @@ def _hardness(thread: list[Fact]) -> int:
 def test_whole_list(corpus: Path, shared: Path) -> None:
     """At least 99.5 % of the high-confidence series and 95 % of the medium ones are exact."""
     assert corpus.is_dir()
-    command = [sys.executable, str(CHECKOUT / "bench/grouping"), "--corpus", str(shared / "corpus")]
+    command = [sys.executable, str(CHECKOUT / "bench/grouping.py"), "--corpus", str(shared / "corpus")]
     printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600).stdout
     [ours] = re.findall(r"^ingestd +\d+ \(([\d.]+) %\) +\d+ \(([\d.]+) %\)", printed, re.MULTILINE)
     assert float(ours[0]) >= 99.5

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Time grouping of big made-up threads: milliseconds for 20, 200 and 2,000 mails of each shape.
 
-usage: bench/threads
+usage: ./dev bench threads
 """
 
 import sys

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Score grouping against the right series of a whole list, beside Patchwork's answers and three naive rules.
 
-usage: bench/grouping [--misses] [--corpus DIR]
+usage: ./dev bench grouping [--misses] [--corpus DIR]
 
 DIR holds linux-aspeed.tar.xz (mails), linux-aspeed.truth.jsonl.xz and linux-aspeed.patchwork.jsonl.xz; default:
 shared/corpus beside the checkout. A series counts as right when its members with their numbers, version, total and
