@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import stat
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -53,7 +54,7 @@ class Listener:
         loop = asyncio.get_running_loop()
         try:
             self._servers.append(await loop.create_server(self._accept, host, port, backlog=BACKLOG))
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # UnicodeError: what can be no host name
             raise self._unavailable(_join(host, port), error) from error
 
     async def start_unix(self, path: str | os.PathLike[str], mode: int = 0o660) -> None:
@@ -77,13 +78,21 @@ class Listener:
     async def start_socket(self, listening: socket.socket) -> None:
         """Listen on a bound stream socket, TCP or unix, as systemd hands it over."""
         loop = asyncio.get_running_loop()
-        create = loop.create_unix_server if listening.family == socket.AF_UNIX else loop.create_server
-        self._servers.append(await create(self._accept, sock=listening, backlog=BACKLOG))
+        if listening.family != socket.AF_UNIX:
+            server = await loop.create_server(self._accept, sock=listening, backlog=BACKLOG)
+        elif sys.version_info >= (3, 13):
+            # Else asyncio removes the path at the end, also one that is systemd's.
+            server = await loop.create_unix_server(self._accept, sock=listening, backlog=BACKLOG, cleanup_socket=False)
+        else:
+            server = await loop.create_unix_server(self._accept, sock=listening, backlog=BACKLOG)
+        self._servers.append(server)
 
-    def _unavailable(self, where: str, error: OSError) -> errors.UnavailableError:
-        # asyncio wraps errors of bind() into sentences with the address in them.
-        known = error.errno in errno.errorcode and not isinstance(error, socket.gaierror)
-        cause = os.strerror(error.errno) if known and error.errno else error.strerror or str(error)
+    def _unavailable(self, where: str, error: Exception) -> errors.UnavailableError:
+        cause = str(error)
+        if isinstance(error, socket.gaierror):
+            cause = error.strerror or cause
+        elif isinstance(error, OSError) and error.errno:  # asyncio makes sentences of these, with the address in them
+            cause = os.strerror(error.errno)
         return errors.UnavailableError(f"cannot listen on {where} ({self._protocol.upper()}): {cause}")
 
     @property
@@ -102,14 +111,19 @@ class Listener:
             return _Refusal("421 4.3.2 Shutting down")
         if not self._connections.enter():
             return _Refusal("421 4.3.2 Too many connections")
-        session = Session(
-            self._sink,
-            protocol=self._protocol,
-            hostname=self._hostname,
-            limits=self.limits,
-            loop=asyncio.get_running_loop(),
-            ended=self._forget,
-        )
+        try:
+            session = Session(
+                self._sink,
+                protocol=self._protocol,
+                hostname=self._hostname,
+                limits=self.limits,
+                loop=asyncio.get_running_loop(),
+                ended=self._forget,
+            )
+        except Exception as error:  # else asyncio would leave the socket open, and nobody would count it
+            self._connections.leave()
+            log.exception("session_failed", error=repr(error))
+            return _Refusal("421 4.3.0 Try again later")
         self._sessions.add(session)
         return session
 
@@ -163,7 +177,7 @@ def _remove_stale(path: Path) -> None:
     """Remove the socket file of a process that is gone. Raises OSError when there is something else."""
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise OSError(errno.EEXIST, "a file that is no socket is in its place")
+            raise OSError("a file that is no socket is in its place")
     except FileNotFoundError:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:

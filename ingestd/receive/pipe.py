@@ -6,7 +6,7 @@ Only the standard library, no asyncio: it starts once per mail.
 import os
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import BinaryIO
 
 from ingestd import errors
@@ -57,8 +57,9 @@ def _prepare(raw: bytes) -> tuple[bytes, str]:
     sender = ""
     if match := _FROM_LINE.match(raw):
         raw = raw[match.end() :]
-        written = match["sender"].decode("ascii", "replace")
-        if "@" in written and parse_path(f"<{written}>") is not None:  # others have MAILER-DAEMON, - or a commit there
+        written = match["sender"].decode("latin-1")
+        # Others have MAILER-DAEMON, - or a commit there.
+        if "@" in written and written.isascii() and parse_path(f"<{written}>") is not None:
             sender = written
     # The first line tells the mail's form. In one with LF ends, a CR before LF is text: a patch to a DOS file has it.
     crlf = raw[: raw.find(b"\n")].endswith(b"\r")
@@ -91,9 +92,10 @@ def _talk(connection: socket.socket, mail: bytes, sender: str, recipients: Seque
             connection.sendall(command.encode("utf-8") + b"\r\n")
             return _read_reply(replies)
 
-        _expect(2, _read_reply(replies))
+        # A refusal before the mail is known is about something else: the wrong server, or no server at all.
+        _expect(2, _read_reply(replies), final=())
         code, lines = ask("LHLO localhost")
-        _expect(2, (code, lines))
+        _expect(2, (code, lines), final=())
         parameters = _parameters({line.upper().partition(" ")[0] for line in lines[1:]}, mail)
         parameters += _routing(lines, recipients, list_id)
         if not all(address.isascii() for address in (sender, *recipients)):
@@ -142,13 +144,13 @@ def _read_reply(replies: BinaryIO) -> tuple[int, list[str]]:
             return int(match[1]), lines
 
 
-def _expect(kind: int, reply: tuple[int, list[str]]) -> None:
-    """Raise unless `reply` is 2xx, or 3xx, as `kind` says."""
+def _expect(kind: int, reply: tuple[int, list[str]], *, final: Container[int] = _POLICY) -> None:
+    """Raise unless `reply` is 2xx, or 3xx, as `kind` says; `errors.Permanent` for the codes in `final`."""
     code, lines = reply
     if code // 100 == kind:
         return
     text = f"{code} {lines[-1]}"
-    if code in _POLICY:
+    if code in final:
         raise errors.Permanent(f"refused: {text}", reply=text)
     raise errors.Temporary(f"not taken: {text}")
 

@@ -26,11 +26,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _REPLY = re.compile(r"([45])\d\d \1\.\d{1,3}\.\d{1,3} [\x20-\x7e]+\Z")
 # What a browser would say here if a web page made it; its request body could hold a whole LMTP dialog.
 _HTTP = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
-# aiosmtpd has them; we don't.
-_ABSENT = {
-    "lmtp": ("AUTH", "EHLO", "HELO", "STARTTLS"),
-    "smtp": ("AUTH", "LHLO", "STARTTLS"),
-}
+_COMMON = ("DATA", "EXPN", "HELP", "MAIL", "NOOP", "QUIT", "RCPT", "RSET", "VRFY")
+_VERBS = {"lmtp": ("LHLO", *_COMMON), "smtp": ("EHLO", "HELO", *_COMMON)}
 
 
 @dataclass(slots=True)
@@ -64,14 +61,19 @@ class Session(wire.Wire):
     ) -> None:
         """`ended` is called once, when the connection is gone and its work done."""
         self._transaction: Transaction | None = None
+        self._protocol = protocol
         super().__init__(hostname=hostname, limits=limits, loop=loop, ended=ended)
         self._sink = sink
-        self._protocol = protocol
         self._greeted = False
         self._errors = 0
         self._junk = 0
-        for verb in _ABSENT[protocol]:
-            self._smtp_methods.pop(verb, None)
+
+    def __dir__(self) -> list[str]:
+        """Return the commands of the protocol only.
+
+        aiosmtpd goes through dir() for them at each connection, and through all else that a session has.
+        """
+        return [f"smtp_{verb}" for verb in _VERBS[self._protocol]]
 
     async def serve(self) -> None:
         """Greet, and obey commands until the end."""
@@ -104,7 +106,9 @@ class Session(wire.Wire):
                 await method(argument.rstrip(" "))
             except wire.Gone:
                 raise
-            except Exception as error:  # noqa: BLE001 - logged; the peer hears that it is our fault
+            except Exception as error:
+                if self.phase is not Phase.COMMAND:  # within a mail, and nobody knows where it ends
+                    raise
                 self._set_rset_state()
                 self.say("451 4.3.0 " + self.log_fault("command_failed", error, command=verb))
         else:
@@ -170,7 +174,12 @@ class Session(wire.Wire):
         return True
 
     def _knows_xlist(self) -> bool:
-        """Only local peers may say where their mail goes, and only by LMTP."""
+        """Whether the peer may say where its mail goes: only on this machine, and only by LMTP.
+
+        XLIST is an extension of our own, for `ingestd deliver`. `MAIL FROM:<...> XLIST=demo.example.org` (xtext,
+        RFC 3461 4) puts the mail into that list; XLIST alone leaves it to the mail's List-Id. No recipient is
+        refused then.
+        """
         return self.local and self._protocol == "lmtp"
 
     # The transaction.
@@ -286,6 +295,9 @@ class Session(wire.Wire):
             return
         outcome: str | None = None  # the reply to the mail, once it is known
         begun = False
+        self._reset_timeout()
+        await self.flush()  # the wait for room may be long; the replies to MAIL and RCPT need not share it
+        self._stop_timeout()
         self.phase = Phase.ROOM
         try:
             async with self._sink.room(transaction.size):
@@ -296,7 +308,7 @@ class Session(wire.Wire):
         except Exception as error:
             if outcome is not None:  # leaving the room failed, which is nothing to the mail
                 self.log_fault("room_failed", error)
-            elif begun:  # nobody knows where this mail ends: the connection must
+            elif begun:
                 raise
             else:
                 outcome = self._reply_to(error, transaction)

@@ -55,9 +55,6 @@ class Wire(smtp.SMTP):
         ended: Callable[["Wire"], None],
     ) -> None:
         """`ended` is called once, when the connection is gone and its work done."""
-        # Our own, before aiosmtpd clears the one that all its sessions share.
-        self.command_size_limits = {}
-        self.command_size_limit = limits.max_line
         super().__init__(
             None,
             data_size_limit=limits.max_size,
