@@ -2,23 +2,27 @@
 
 import contextlib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, inspect
 
 from ingestd.errors import ConfigError
 
 PREFIX = "INGESTD__"
 DEFAULT_PATH = Path("/etc/ingestd/config.toml")
 
-Seconds = Annotated[float, Meta(gt=0)]
+Seconds = Annotated[float, Meta(gt=0, le=7 * 24 * 3600)]
 Count = Annotated[int, Meta(ge=1)]
-Address = Annotated[str, Meta(pattern=r"^$|^(\[[0-9a-fA-F:.]+\]|[^\[\]:\s]+):[0-9]{1,5}$")]
-Mode = Annotated[str, Meta(pattern=r"^0?[0-7]{3}$")]
+Address = Annotated[
+    str,
+    Meta(pattern=r"^$|^(\[[0-9a-fA-F:.]+\]|[^\[\]:\s]+):[0-9]{1,5}$", description="host:port, [v6]:port or nothing"),
+]
+Mode = Annotated[str, Meta(pattern=r"^0?[0-7]{3}$", description='octal digits such as "660"')]
 
 
 class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -31,7 +35,7 @@ class Database(Section, frozen=True):
     url: str = ""
     migrate: Literal["auto", "check"] = "auto"
     timeout: Seconds = 30.0
-    pool_size: Count = 5
+    pool_size: Annotated[int, Meta(ge=2)] = 5  # a migration holds its lock on a connection of its own
     data_directory: str = ""
     bindir: str = ""
 
@@ -147,7 +151,31 @@ def _convert(tree: Mapping[str, Any], source: str) -> Config:
     except msgspec.ValidationError as error:
         problem, _, where = str(error).partition(" - at ")
         key = where.strip("`").removeprefix("$").removeprefix(".")
-        raise ConfigError(f"{source}: {key + ': ' if key else ''}{problem}") from error
+        raise ConfigError(f"{source}: {_say(problem, key)}") from error
+
+
+def _say(problem: str, key: str) -> str:
+    """What is wrong at `key` in msgspec's words, and what is allowed there where these don't say it."""
+    kind: inspect.Type = inspect.type_info(Config)
+    description = ""
+    for part in filter(None, key.split(".")):
+        name, bracket, _ = part.partition("[")
+        if isinstance(kind, inspect.StructType):
+            kind = next(field.type for field in kind.fields if field.encode_name == name)
+        if bracket and isinstance(kind, inspect.VarTupleType):
+            kind = kind.item_type
+        if isinstance(kind, inspect.Metadata):
+            description = (kind.extra_json_schema or {}).get("description", "")
+            kind = kind.type
+    unknown = re.fullmatch("Object contains unknown field `(.*)`", problem)
+    if unknown is not None and isinstance(kind, inspect.StructType):
+        name = f"{key}.{unknown[1]}" if key else unknown[1]
+        return f"{name}: no such key, there are {', '.join(field.encode_name for field in kind.fields)}"
+    if isinstance(kind, inspect.LiteralType):
+        return f"{key}: expected one of {', '.join(map(str, kind.values))}"
+    if description:
+        return f"{key}: expected {description}"
+    return f"{key}: {problem}" if key else problem
 
 
 def _overlay(tree: dict[str, Any], variable: str, value: str) -> tuple[dict[str, Any], Config]:
@@ -204,7 +232,7 @@ def _check(config: Config, source: str) -> None:
             raise ConfigError(f"{source}: {name}.address: port {port} is not between 0 and 65535")
     if not any(section.address or section.socket for section in (config.lmtp, config.smtp)):
         raise ConfigError(f"{source}: lmtp, smtp: no address or socket to listen on")
-    if "://" not in config.database.url and config.database.url:
+    if config.database.url and not re.match(r"postgres(ql)?://", config.database.url):
         raise ConfigError(f"{source}: database.url: expected postgresql://...")
     seen: dict[str, str] = {}
     for list_ in config.lists:
@@ -230,18 +258,20 @@ MASK = "(hidden)"
 def show(config: Config) -> dict[str, Any]:
     """The resolved configuration as plain values, secrets masked."""
     tree: dict[str, Any] = msgspec.to_builtins(config)
-    url = config.database.url
-    if url:
-        head, mark, tail = url.partition("://")
-        credentials, at, rest = tail.rpartition("@")
-        user = credentials.partition(":")[0]
-        hidden = f"{user}:{MASK}" if ":" in credentials else user
-        shown = f"{head}{mark}{hidden}{at}{rest}"
-        before, question, query = shown.partition("?")
-        parts = [
-            f"{name}={MASK}" if name.lower() in {"password", "sslpassword"} else part
-            for part in query.split("&")
-            for name in [part.partition("=")[0]]
-        ]
-        tree["database"]["url"] = before + question + "&".join(parts) if question else shown
+    tree["database"]["url"] = mask_url(config.database.url)
     return tree
+
+
+def mask_url(url: str) -> str:
+    """A database URL as it may be shown to people: without passwords."""
+    head, mark, tail = url.partition("://")
+    place, question, query = tail.partition("?")
+    credentials, at, rest = place.rpartition("@")
+    if ":" in credentials:
+        credentials = f"{credentials.partition(':')[0]}:{MASK}"
+    parts = [
+        f"{name}={MASK}" if name.lower() in {"password", "sslpassword"} else part
+        for part in query.split("&")
+        for name in [part.partition("=")[0]]
+    ]
+    return f"{head}{mark}{credentials}{at}{rest}{question}{'&'.join(parts)}"

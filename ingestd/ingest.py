@@ -25,6 +25,10 @@ UNROUTED = "unrouted"  # the list of mail that belongs to none; a list like any 
 # A batch holds the ingest lock; these keep others from waiting long for it.
 BATCH_MAILS = 200
 BATCH_BYTES = 16 * 1024 * 1024
+BATCH_ROWS = 20_000
+
+# A List-Id that is longer is none (RFC 2919 section 3 allows 255 octets).
+LONGEST_LIST_ID = 255
 
 # A mail longer than this is parsed in a thread, so that the listener goes on answering.
 LONG_MAIL = 256 * 1024
@@ -79,6 +83,8 @@ class Router:
         if by_list:
             return by_list
         named = None if mail.list_id is None else mail.list_id.lower()
+        if named is not None and len(named.encode()) > LONGEST_LIST_ID:
+            named = None
         if named is not None and (not self._ids or named in self._ids):
             return {self._ids.get(named, named): tuple(recipients)}
         if self._refuse_unknown:
@@ -116,6 +122,7 @@ class Committer:
         self._waiting: list[tuple[Arrival | Poison, asyncio.Future[Outcome]]] = []
         self._bell = asyncio.Event()
         self._poisons = 0  # quarantined, since a mail was stored
+        self._most = BATCH_MAILS  # in a batch; less after one that took too long, so that a dear mail ends up alone
         self.fault: str | None = None  # why the last batch was not stored; None when it was
 
     async def put(self, mail: Arrival | Poison) -> Outcome:
@@ -145,20 +152,36 @@ class Committer:
                     future.set_result(Temporary("shutting down"))
 
     def _next_batch(self) -> list[tuple[Arrival | Poison, asyncio.Future[Outcome]]]:
-        size = 0
-        count = 0
-        for mail, _ in self._waiting[:BATCH_MAILS]:
-            size += len(mail.raw)
-            if count and size > BATCH_BYTES:
-                break
-            count += 1
+        count = self._fitting([mail for mail, _ in self._waiting[: self._most]])
         batch, self._waiting = self._waiting[:count], self._waiting[count:]
         if not self._waiting:
             self._bell.clear()
         return batch
 
+    def _fitting(self, mails: Sequence[Arrival | Poison]) -> int:
+        """How many of `mails`, from the first, make one batch: one at least."""
+        size = rows = count = 0
+        for mail in mails[: self._most]:
+            size += len(mail.raw)
+            rows += _rows(mail)
+            if count and (size > BATCH_BYTES or rows > BATCH_ROWS):
+                break
+            count += 1
+        return count
+
     async def commit(self, mails: Sequence[Arrival | Poison]) -> list[Outcome]:
-        """Store a batch; answer for each mail, in order, what became of it. Never raises for a database's fault."""
+        """Store mails, in as many batches as it takes; answer for each, in order, what became of it.
+
+        Never raises for a database's fault.
+        """
+        outcomes: list[Outcome] = []
+        while mails:
+            count = self._fitting(mails)
+            outcomes += await self._commit(mails[:count])
+            mails = mails[count:]
+        return outcomes
+
+    async def _commit(self, mails: Sequence[Arrival | Poison]) -> list[Outcome]:
         arrivals = [mail for mail in mails if isinstance(mail, Arrival)]
         outcomes: dict[int, Outcome] = {}
         for arrival, outcome in zip(arrivals, await self._store(arrivals), strict=True):
@@ -179,6 +202,8 @@ class Committer:
                 fault = engine.judge(error)
                 if fault is Fault.RETRY and not last_try:
                     continue
+                if isinstance(error, TimeoutError):
+                    self._most = max(1, len(arrivals) // 2)
                 if fault is not Fault.DATA:
                     return [self._give_up(error) for _ in arrivals]
                 return await self._one_by_one(arrivals, error)
@@ -190,6 +215,7 @@ class Committer:
         async with self._database.ingest() as connection:
             stored = await save.batch(connection, arrivals)
         self._poisons = 0
+        self._most = min(BATCH_MAILS, self._most * 2)
         self.fault = None
         return list(stored)
 
@@ -220,6 +246,13 @@ class Committer:
             return self._give_up(error)
         self._poisons += 1
         return []
+
+
+def _rows(mail: Arrival | Poison) -> int:
+    """About how many rows a mail makes."""
+    if isinstance(mail, Poison):
+        return 1
+    return 10 + len(mail.mail.files) + len(mail.mail.trailers) + len(mail.mail.links) + len(mail.mail.references)
 
 
 @dataclass(slots=True)

@@ -1,5 +1,6 @@
 """The mails of a thread with their keys, in the order of what they say, each with the mail it answers."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from datetime import UTC, datetime
 from ingestd.series import link
 from ingestd.series.values import Fact
 
+_KEY_LIKE = re.compile(r"#[0-9a-f]{8}(?:[0-9a-f]{56})?\Z")
 HOPELESS = datetime.max.replace(tzinfo=UTC)  # stands for a Date that nobody can read: sorts last
 
 
@@ -55,15 +57,18 @@ def keys(facts: Iterable[Fact]) -> dict[tuple[str, str], str]:
     """Identity -> key: the Message-ID; further mails under the same id get `#` and 8 digits of their content key.
 
     The variant with the smallest (Date, content key) has the bare id; without a Date comes last. Where 8 digits are
-    not enough to tell variants apart, all 64 are taken.
+    not enough to tell variants apart, all 64 are taken. A Message-ID that looks like such a key itself is never one,
+    so that nobody can forge the key of another mail.
     """
     variants: dict[str, set[tuple[datetime, str]]] = defaultdict(set)
     for fact in facts:
         variants[fact.message_id].add((fact.date or HOPELESS, fact.content_key))
     keyed: dict[tuple[str, str], str] = {}
     for message_id, contents in variants.items():
-        (_, first), *further = sorted(contents)
-        keyed[message_id, first] = message_id
+        further = sorted(contents)
+        if not _KEY_LIKE.search(message_id):
+            (_, first), *further = further
+            keyed[message_id, first] = message_id
         short = Counter(content_key[:8] for _, content_key in further)
         for _, content_key in further:
             digits = content_key[:8] if short[content_key[:8]] == 1 else content_key
@@ -97,9 +102,9 @@ def _find_parents(mails: Iterable[Mail]) -> None:
     """Point each mail at its nearest ancestor that is there; cut cycles at their first mail."""
     by_id: dict[str, Mail] = {}
     for mail in mails:
-        # A Message-ID alone means the variant that has it as its key; a former id is weaker than any real one.
-        if mail.key == mail.fact.message_id:
-            by_id[mail.key] = mail
+        # A Message-ID alone means the first variant; a former id is weaker than any real one.
+        rival = by_id.setdefault(mail.fact.message_id, mail)
+        by_id[mail.fact.message_id] = min(rival, mail, key=lambda one: (one.date, one.fact.content_key))
     for mail in mails:
         for id_ in mail.fact.former_ids:
             by_id.setdefault(id_, mail)

@@ -24,7 +24,7 @@ def read(source: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _directory(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Every .eml below `path`, in order of name."""
+    """Every .eml below `path`, in order of name: all of them are mails, broken ones too."""
     found = sorted(path.rglob("*.eml"))
     if not found:
         raise InputError(f"{path}: no .eml files in it")
@@ -34,16 +34,14 @@ def _directory(path: Path) -> Iterator[tuple[str, bytes]]:
 
 def _file(path: Path) -> Iterator[tuple[str, bytes]]:
     """One mail, or an mbox."""
+    name = str(path).encode(errors="surrogateescape").decode(errors="replace")
     with path.open("rb") as file:
         start = file.read(5)
         file.seek(0)
         if start == b"From ":
-            yield from mbox.read(file, str(path))
+            yield from mbox.read(file, name)
             return
         raw = file.read()
-    if not raw.strip():
-        raise InputError(f"{path}: empty")
-    head = raw.partition(b"\n")[0]
-    if b":" not in head:
-        raise InputError(f"{path}: neither a mail nor an mbox")
-    yield str(path), raw
+    if path.suffix != ".eml" and b":" not in raw.partition(b"\n")[0]:
+        raise InputError(f"{name}: neither a mail nor an mbox")
+    yield name, raw

@@ -9,10 +9,10 @@ from typing import Any
 import asyncpg
 import msgspec
 from sqlalchemy import event, text
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InterfaceError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from ingestd.config import mask_url
 from ingestd.errors import ConfigError, Temporary, UnavailableError
 
 # Any number, as long as every ingestd uses the same. Spells "ingest".
@@ -29,15 +29,12 @@ class Fault(Enum):
     TEMPORARY = "temporary"  # the server cannot take anything now
 
 
-def parse_url(url: str) -> URL:
-    """Read `postgresql://...` into SQLAlchemy's form. ConfigError when it is not a PostgreSQL URL."""
-    try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        raise ConfigError("database.url: not a URL, expected postgresql://...") from error
-    if parsed.drivername.partition("+")[0] not in {"postgresql", "postgres"}:
-        raise ConfigError(f"database.url: expected postgresql://..., got {parsed.drivername}://")
-    return parsed.set(drivername="postgresql+asyncpg")
+def check_url(url: str) -> str:
+    """`url` when it is one for PostgreSQL, in libpq's form (several hosts, sslmode and the rest), else ConfigError."""
+    scheme, mark, _ = url.partition("://")
+    if not mark or scheme not in {"postgresql", "postgres"}:
+        raise ConfigError("database.url: expected postgresql://...")
+    return url
 
 
 class Database:
@@ -45,19 +42,29 @@ class Database:
 
     def __init__(self, url: str, *, pool_size: int = 5, timeout: float = 30.0) -> None:
         """`timeout`: seconds that connecting and a whole transaction may take each."""
-        self.url = parse_url(url)
+        self.url = check_url(url)
         self.timeout = timeout
         self.engine: AsyncEngine = create_async_engine(
-            self.url,
+            "postgresql+asyncpg://",
+            async_creator=self._connect,
+            hide_parameters=True,  # they are mail, which is nothing for logs
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=timeout,
             pool_pre_ping=True,
             json_serializer=lambda value: msgspec.json.encode(value).decode(),
             json_deserializer=msgspec.json.decode,
-            connect_args={"timeout": timeout, "server_settings": {"application_name": "ingestd"}},
         )
         event.listen(self.engine.sync_engine, "connect", _raise_durability)
+
+    async def _connect(self) -> Any:  # noqa: ANN401 - the driver has no types
+        """Connect as asyncpg reads the URL: it knows what libpq knows. ConfigError when it cannot be read."""
+        try:
+            return await asyncpg.connect(
+                self.url, timeout=self.timeout, server_settings={"application_name": "ingestd"}
+            )
+        except (ValueError, TypeError, asyncpg.ClientConfigurationError) as error:
+            raise ConfigError(f"database.url: {error}") from error
 
     async def close(self) -> None:
         """Close every connection."""
@@ -114,7 +121,7 @@ class Database:
     @property
     def name(self) -> str:
         """The URL as it may be shown to people: without password."""
-        return self.url.set(drivername="postgresql").render_as_string(hide_password=True)
+        return mask_url(self.url)
 
 
 async def _abandon(connection: AsyncConnection) -> None:
@@ -136,7 +143,14 @@ def _raise_durability(connection: Any, _record: object) -> None:  # noqa: ANN401
 
 
 # What a database operation may raise when the database, and not our code, is at fault.
-FAILURES = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+FAILURES = (
+    SQLAlchemyError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # no host of a URL with several is a primary now
+    OSError,
+    TimeoutError,
+)
 
 
 def sqlstate(error: BaseException) -> str | None:

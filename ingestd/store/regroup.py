@@ -44,7 +44,7 @@ class _Old:
         return own | {self.row["cover"]} if self.row["cover"] is not None else own
 
     @property
-    def state(self) -> tuple[int, Series]:
+    def state(self) -> revisions.State:
         """(list, the series as it was, without members and cover)."""
         return self.row["list"], heads.value({**self.row, "cover_key": None}, (), self.keys)
 
@@ -267,7 +267,9 @@ async def _write_series(connection: AsyncConnection, old: Mapping[int, _Old], ne
     for index, one in enumerate(new):
         difference.weigh(id_of[index], old.get(id_of[index]), one, id_of_key)
     await difference.write(connection)
-    return difference.events() + await revisions.revise(connection, difference.touched, difference.states)
+    return difference.events() + await revisions.revise(
+        connection, difference.touched, difference.past, difference.present
+    )
 
 
 def _match(old: Mapping[int, _Old], new: Sequence[_New]) -> dict[int, int]:
@@ -304,7 +306,8 @@ class _Difference:
     keys_gone: list[tuple[int, str]] = field(default_factory=list)
     keys_new: list[tuple[int, int, str]] = field(default_factory=list)
     touched: set[int] = field(default_factory=set)  # series created or changed
-    states: list[tuple[int, Series]] = field(default_factory=list)  # of touched and removed series, old and new
+    past: list[revisions.State] = field(default_factory=list)  # of series that are changed or gone
+    present: list[revisions.State] = field(default_factory=list)  # of series that are created or changed
 
     def weigh(self, id_: int, old: _Old | None, new: _New, id_of_key: Mapping[tuple[int, str], int]) -> None:
         """Add what differs between a stored series and the same one as it should be."""
@@ -325,13 +328,15 @@ class _Difference:
         self.members_new += [(id_, member) for member in sorted(members - old_members)]
         self.keys_gone += [(id_, key) for key in sorted(old_keys - keys)]
         self.keys_new += [(new.list, id_, key) for key in sorted(keys - old_keys)]
-        self.states += [(new.list, new.series), *([old.state] if old is not None else [])]
+        self.present.append((new.list, new.series))
+        if old is not None:
+            self.past.append(old.state)
 
     async def write(self, connection: AsyncConnection) -> None:
         """Write it, series before what names them."""
         if self.gone:
             await connection.execute(delete(schema.series).where(schema.series.c.id.in_([one.id for one in self.gone])))
-            self.states += [one.state for one in self.gone]
+            self.past += [one.state for one in self.gone]
         await rows.add(connection, schema.series, self.created)
         if self.changed:
             columns: dict[str, Any] = {name: bindparam(name) for name in self.changed[0] if name != "id_"}

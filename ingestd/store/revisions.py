@@ -1,7 +1,7 @@
 """Revise: which series supersedes which, and what a partial posting carries over from an older one."""
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -12,47 +12,75 @@ from ingestd.store import heads, rows, schema
 from ingestd.store.events import Event
 from ingestd.store.heads import Head, MemberRow
 
+# A key that more series than this have, "Fix typo", says nothing, and would make each of them dearer than the last.
+WIDELY_SHARED = 300
+
+Key = tuple[int, str]  # (list, revision key)
+State = tuple[int, Series]  # (list, series without members)
+
 
 async def revise(
-    connection: AsyncConnection, touched: Collection[int], states: Collection[tuple[int, Series]]
+    connection: AsyncConnection, touched: Collection[int], past: Sequence[State], present: Sequence[State]
 ) -> list[Event]:
     """Say anew what series supersede and carry: those that were touched, and those whose answer that may change.
 
-    `touched`: ids of series that were made or changed. `states`: (list, series) as it was and as it is, of each series
-    that was made, changed or removed; members don't matter. `revise.revise` looks at a series and its direct neighbours
-    only, so no other answer can change.
+    `touched`: ids of series that were made or changed. `past`, `present`: these and the removed ones as they were and
+    as they are. `revise.revise` looks at a series and its direct neighbours only, so no other answer can change.
     """
-    changed: dict[tuple[int, str], list[Series]] = defaultdict(list)
-    for list_, state in states:
-        for key in state.revision_keys:
-            changed[list_, key].append(state)
-    near = await heads.load(connection, set(touched) | await _sharing(connection, list(changed)))
-    ids = {head.id for head in near.values() if head.id in touched or _concerned(head, changed)}
-    known = near | await heads.load(connection, await _neighbours(connection, ids) - set(near))
-    holders: dict[tuple[int, str], set[int]] = defaultdict(set)
+    changed: dict[Key, list[Series]] = defaultdict(list)
+    growth: Counter[Key] = Counter()
+    for states, sign in ((past, -1), (present, 1)):
+        for list_, state in states:
+            for key in state.revision_keys:
+                changed[list_, key].append(state)
+                growth[list_, key] += sign
+    counts = await _count(connection, list(changed))
+    wide = {key for key in changed if counts[key] > WIDELY_SHARED}
+    # One that has just become widely shared, or is no longer, changes the neighbours of all who have it.
+    turned = {key for key in changed if (counts[key] - growth[key] > WIDELY_SHARED) != (key in wide)}
+    near = await heads.load(connection, set(touched) | await _sharing(connection, (set(changed) - wide) | turned))
+    ids = {head.id for head in near.values() if head.id in touched or _is_concerned(head, changed, wide, turned)}
+    keys = {(near[id_].list, key) for id_ in ids for key in near[id_].series.revision_keys}
+    counts |= await _count(connection, list(keys - set(counts)))
+    narrow = {key for key in keys if counts[key] <= WIDELY_SHARED}
+    known = near | await heads.load(connection, await _sharing(connection, narrow) - set(near))
+    holders: dict[Key, set[int]] = defaultdict(set)
     for head in known.values():
         for key in head.series.revision_keys:
             holders[head.list, key].add(head.id)
     bare = {head.id: head.series.with_carried(()) for head in known.values()}
     revisions: dict[int, Revision] = {}
     for id_ in sorted(ids):
-        head = known[id_]
-        beside = set().union(*(holders[head.list, key] for key in head.series.revision_keys)) - {id_}
+        own = {(known[id_].list, key) for key in known[id_].series.revision_keys} & narrow
+        beside = set().union(*(holders[key] for key in own)) - {id_}
         revisions[id_] = revising.revise(bare[id_], [bare[other] for other in sorted(beside)])
     return await _write(connection, known, revisions)
 
 
-def _concerned(head: Head, changed: Mapping[tuple[int, str], list[Series]]) -> bool:
-    """Whether a changed series that shares a key with `head` has any say in its revision."""
-    return any(
-        revising.concerns(state, head.series)
-        for key in head.series.revision_keys
-        for state in changed.get((head.list, key), ())
+def _is_concerned(head: Head, changed: Mapping[Key, list[Series]], wide: set[Key], turned: set[Key]) -> bool:
+    """Whether the answer for `head` may be another now."""
+    own = {(head.list, key) for key in head.series.revision_keys}
+    return bool(own & turned) or any(
+        revising.concerns(state, head.series) for key in own - wide for state in changed.get(key, ())
     )
 
 
-async def _sharing(connection: AsyncConnection, keys: Collection[tuple[int, str]]) -> set[int]:
-    """The series that have one of these (list, revision key)."""
+async def _count(connection: AsyncConnection, keys: Collection[Key]) -> Counter[Key]:
+    """How many series have each key."""
+    found = await connection.execute(
+        text("""
+            SELECT k.list, k.key, count(*)
+            FROM unnest(CAST(:lists AS bigint[]), CAST(:keys AS text[])) AS w (list, key)
+            JOIN ingestd.revision_key k ON k.list = w.list AND k.key = w.key
+            GROUP BY k.list, k.key
+        """),
+        {"lists": [list_ for list_, _ in keys], "keys": [key for _, key in keys]},
+    )
+    return Counter({(list_, key): count for list_, key, count in found})
+
+
+async def _sharing(connection: AsyncConnection, keys: Collection[Key]) -> set[int]:
+    """The series that have one of these keys."""
     found = await connection.execute(
         text("""
             SELECT DISTINCT k.series
@@ -60,20 +88,6 @@ async def _sharing(connection: AsyncConnection, keys: Collection[tuple[int, str]
             JOIN ingestd.revision_key k ON k.list = w.list AND k.key = w.key
         """),
         {"lists": [list_ for list_, _ in keys], "keys": [key for _, key in keys]},
-    )
-    return set(found.scalars())
-
-
-async def _neighbours(connection: AsyncConnection, ids: Collection[int]) -> set[int]:
-    """The series that share a revision key with one of `ids`."""
-    found = await connection.execute(
-        text("""
-            SELECT DISTINCT beside.series
-            FROM ingestd.revision_key own
-            JOIN ingestd.revision_key beside ON beside.list = own.list AND beside.key = own.key
-            WHERE own.series = ANY (CAST(:ids AS bigint[]))
-        """),
-        {"ids": list(ids)},
     )
     return set(found.scalars())
 

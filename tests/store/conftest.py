@@ -69,6 +69,6 @@ async def quiet_store(empty_database_url: str) -> AsyncIterator[Store]:
 @pytest.fixture
 async def other_store(store: Store) -> AsyncIterator[Store]:
     """A second user of the same database, as another daemon would be."""
-    database = Database(store.database.url.render_as_string(hide_password=False))
+    database = Database(store.database.url)
     yield Store(database)
     await database.close()

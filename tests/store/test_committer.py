@@ -75,8 +75,7 @@ async def test_many_poisonous_mails_in_a_row_are_our_fault(store: Store, monkeyp
 
 
 async def test_a_database_that_is_away_is_temporary_for_all_and_comes_back(store: Store) -> None:
-    (url,) = [store.database.url.render_as_string(hide_password=False)]
-    away = Committer(Database(url.replace("host=", "host=/nowhere"), timeout=2))
+    away = Committer(Database(store.database.url.replace("host=", "host=/nowhere"), timeout=2))
     store.committer, here = away, store.committer
     outcomes = await store.put(*GOOD)
     assert len(outcomes) == 10
@@ -96,7 +95,7 @@ async def test_connections_that_the_server_closed_are_tried_again_at_once(store:
 
 
 async def test_a_read_only_server_is_temporary(store: Store) -> None:
-    name = store.database.url.database
+    (name,) = await store.ask("SELECT current_database()")
     async with store.database.engine.connect() as connection:
         await connection.execution_options(isolation_level="AUTOCOMMIT")
         await connection.exec_driver_sql(f"ALTER DATABASE {name} SET default_transaction_read_only = on")

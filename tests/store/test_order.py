@@ -7,6 +7,8 @@ import pytest
 from mails import mail, patch, reply, series
 from store.conftest import Store
 
+from ingestd.store import revisions
+
 REVIEW = "Reviewed-by: Rob Reviewer <rob@example.com>\n"
 
 THREADS = [
@@ -84,3 +86,30 @@ async def test_the_expected_series_are_there(store: Store) -> None:
     assert (without["cover"], sorted(without["posted"]), without["complete"]) == (None, ["1", "2", "3", "4"], True)
     assert found["single2@example.org"]["supersedes"] == "single@example.org"
     assert all(line["kind"] in {"series", "single"} for line in found.values())
+
+
+async def test_a_title_that_very_many_share_says_nothing_in_any_order(
+    store: Store, quiet_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(revisions, "WIDELY_SHARED", 5)
+    mails = [
+        patch(
+            f"p{number}@example.org",
+            "[PATCH] Fix typo",
+            file=f"{number}.c",
+            date=f"Mon, {number} Nov 2026 10:00:00 +0000",
+        )
+        for number in range(1, 9)
+    ]
+    await store.put_batches([mails[:4]])
+    few = await store.series()
+    assert [few[key]["supersedes"] for key in sorted(few)] == [
+        None,
+        "p1@example.org",
+        "p2@example.org",
+        "p3@example.org",
+    ]
+    await store.put_batches([[raw] for raw in mails[4:]])
+    assert {line["supersedes"] for line in (await store.series()).values()} == {None}
+    await quiet_store.put_batches([[raw] for raw in reversed(mails)])
+    assert await quiet_store.dump() == await store.dump()

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import asyncpg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -27,7 +28,10 @@ async def test_the_tables_are_those_that_queries_are_built_for(store: Store) -> 
         return found
 
     # A user of the schema's name has it in their search path, and what is there would seem to have no schema.
-    engine = create_async_engine(store.database.url, connect_args={"server_settings": {"search_path": "public"}})
+    engine = create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=lambda: asyncpg.connect(store.database.url, server_settings={"search_path": "public"}),
+    )
     async with engine.connect() as connection:
         assert await connection.run_sync(compare) == []
     await engine.dispose()
