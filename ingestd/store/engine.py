@@ -86,9 +86,11 @@ class Database:
                 ended = True
                 raise
             finally:
-                if not ended:
-                    await _abandon(connection)
-                await connection.close()
+                try:
+                    if not ended:
+                        await _abandon(connection)
+                finally:
+                    await connection.close()
 
     @asynccontextmanager
     async def ingest(self) -> AsyncIterator[AsyncConnection]:
@@ -126,6 +128,8 @@ class Database:
 
 async def _abandon(connection: AsyncConnection) -> None:
     """Cut a connection in the middle of a transaction: a server that hangs would not answer a rollback either."""
+    if connection.invalidated:  # a statement that was cancelled has done it
+        return
     raw = await connection.get_raw_connection()
     if raw.driver_connection is not None:
         raw.driver_connection.terminate()

@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,10 @@ from ingestd.series import group
 from ingestd.series.values import Fact, Thread
 from ingestd.store import migrate, save
 from ingestd.store.engine import Database
-from ingestd.store.values import Arrival, Stored
+from ingestd.store.values import Arrival, Envelope, Stored
 
 GOOD = [mail(f"good{number}@example.org", f"Good {number}", f"{number}\n") for number in range(10)]
+ENVELOPE = Envelope(datetime(2026, 11, 2, tzinfo=UTC))
 BAD = mail("bad@example.org", "Bad")
 
 
@@ -141,6 +143,43 @@ async def test_a_stopped_committer_answers_those_who_wait(store: Store) -> None:
     running.cancel()
     with pytest.raises(Temporary):
         await waiting
+
+
+async def test_a_committer_that_waits_for_the_database_can_be_stopped(store: Store, other_store: Store) -> None:
+    running = asyncio.create_task(store.committer.run())
+    async with other_store.database.ingest():  # somebody else holds the lock
+        waiting = asyncio.create_task(store.committer.put(ingest.read(BAD, ENVELOPE, Router())))
+        await asyncio.sleep(0.3)
+        running.cancel()
+        async with asyncio.timeout(5):
+            with pytest.raises(asyncio.CancelledError):
+                await running
+            assert isinstance(await waiting, Temporary)
+    await store.put_batches([GOOD])
+
+
+async def test_a_database_that_is_slow_is_said_to_be_slow(store: Store, other_store: Store) -> None:
+    store.database.timeout = 0.3
+    async with other_store.database.ingest():
+        (outcome,) = await store.put(BAD)
+    assert str(outcome) == "no answer in time"
+
+
+async def test_after_a_batch_that_takes_too_long_come_smaller_ones(store: Store, other_store: Store) -> None:
+    store.database.timeout = 0.3
+    async with other_store.database.ingest():
+        assert {str(outcome) for outcome in await store.put(*GOOD)} == {"no answer in time"}
+    store.database.timeout = 30
+    sizes = []
+    real = store.committer._attempt
+
+    async def count(arrivals: Sequence[Arrival]) -> list[ingest.Outcome]:
+        sizes.append(len(arrivals))
+        return await real(arrivals)
+
+    store.committer._attempt = count  # type: ignore[method-assign]
+    await store.put_batches([GOOD])
+    assert sizes == [5, 5]
 
 
 async def test_there_is_room_for_so_many_mails_and_then_it_is_full(store: Store) -> None:
