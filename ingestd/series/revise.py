@@ -59,7 +59,8 @@ def concerns(changed: Series, one: Series) -> bool:
     Lets a store leave alone most of the series that share a revision key with one that was made, changed or removed:
     ask with that series as it was and as it is.
     """
-    return changed.key == one.key or _is_older(changed, one)
+    # Which mails a series had is not known any more; only who names some is concerned by that.
+    return changed.key == one.key or bool(one.supersedes) or _is_older(changed, one)
 
 
 _SUPERSEDES = "supersedes"

@@ -45,7 +45,7 @@ class _Old:
 
     @property
     def state(self) -> revisions.State:
-        """(list, the series as it was, without members and cover)."""
+        """(list, the series as it was, without members and cover): enough for `revise.concerns`."""
         return self.row["list"], heads.value({**self.row, "cover_key": None}, (), self.keys)
 
 

@@ -4,7 +4,7 @@ import asyncio
 import random
 
 import pytest
-from mails import mail, patch, reply, series
+from mails import diff, mail, patch, reply, series
 from store.conftest import Store
 
 from ingestd.store import revisions
@@ -113,3 +113,25 @@ async def test_a_title_that_very_many_share_says_nothing_in_any_order(
     assert {line["supersedes"] for line in (await store.series()).values()} == {None}
     await quiet_store.put_batches([[raw] for raw in reversed(mails)])
     assert await quiet_store.dump() == await store.dump()
+
+
+async def test_who_superseded_a_series_that_is_gone_falls_back_in_any_order(store: Store, quiet_store: Store) -> None:
+    old = patch("old@example.org", "[PATCH] Title", date="Sun, 1 Nov 2026 10:00:00 +0000")
+    # The munged delivery looks like a patch of the author's; the better one says that it is somebody's answer.
+    munged = patch(
+        "x@example.org",
+        "[PATCH v2] Another",
+        author="Ann Author via demo <demo@example.org>",
+        headers=[("Reply-To", "Ann Author <ann@example.org>")],
+    )
+    plain = patch("x@example.org", "Re: [PATCH v2] Another")
+    new = mail(
+        "new@example.org",
+        "[PATCH v3] Title",
+        f"Text.\n\nSupersedes: <x@example.org>\n---\n{diff()}",
+        date="Wed, 4 Nov 2026 10:00:00 +0000",
+    )
+    await store.put_batches([[old], [munged], [new], [plain]])
+    await quiet_store.put_batches([[plain], [new], [old], [munged]])
+    assert await store.dump() == await quiet_store.dump()
+    assert (await store.series())["new@example.org"]["supersedes"] == "old@example.org"
