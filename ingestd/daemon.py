@@ -94,14 +94,22 @@ async def own_database(config: Config) -> AsyncIterator[Database]:
 
 @asynccontextmanager
 async def open_database(config: Config) -> AsyncIterator[Database]:
-    """The database for a command: the configured one, else the embedded one, which a daemon may be running."""
-    if config.database.url:
-        async with _connect(config, config.database.url) as database:
+    """The database for a command: the configured one, else the embedded one, which a daemon may be running.
+
+    UnavailableError when it fails within the block.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        url = config.database.url
+        if not url:
+            directory, bindir = _embedded(config)
+            url = await stack.enter_async_context(attach(directory, bindir=bindir))
+        database = await stack.enter_async_context(_connect(config, url))
+        try:
             yield database
-        return
-    directory, bindir = _embedded(config)
-    async with attach(directory, bindir=bindir) as url, _connect(config, url) as database:
-        yield database
+        except BrokenPipeError:  # who read our output has left
+            raise
+        except engine.FAILURES as error:
+            raise UnavailableError(f"database {database.name}: {engine.reason(error)}") from error
 
 
 def _embedded(config: Config) -> tuple[Path, Path | None]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -12,16 +11,15 @@ from uuid import uuid4
 import asyncpg
 import pytest
 from daemon_process import DaemonProcess
+from scratch import open_directory, remove_left_over
 from sqlalchemy import make_url
 
 from ingestd.postgres import Postgres
-from ingestd.postgres.directory import open_lock, try_lock
 from ingestd.store import migrate
 from ingestd.store.engine import Database
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 TEMPLATE = "ingestd_template"
-PREFIX = "ingestd-test-"
 
 # What the environment tells an ingestd must not reach the ones under test.
 SERVER_URL = os.environ.get("INGESTD_TEST_DATABASE_URL")
@@ -37,9 +35,8 @@ for _name in list(os.environ):
 @pytest.fixture
 def data_directory() -> Iterator[Path]:
     """An empty directory that PostgreSQL's user may enter, also when root runs the tests. Its path is short."""
-    directory = _make_directory()
-    yield directory
-    shutil.rmtree(directory)
+    with open_directory() as directory:
+        yield directory
 
 
 @pytest.fixture(scope="session")
@@ -48,14 +45,13 @@ def server_url() -> Iterator[str]:
     if SERVER_URL is not None:
         yield SERVER_URL
         return
-    _remove_left_over()
-    directory = _make_directory()
-    # Nothing here has to survive a crash; tests of that run a daemon with a server of its own.
-    server = Postgres(directory, settings={"fsync": "off", "full_page_writes": "off", "max_connections": "200"})
-    asyncio.run(server.start())
-    yield server.url
-    asyncio.run(server.stop())
-    shutil.rmtree(directory)
+    remove_left_over()
+    with open_directory() as directory:
+        # Nothing here has to survive a crash; tests of that run a daemon with a server of its own.
+        server = Postgres(directory, settings={"fsync": "off", "full_page_writes": "off", "max_connections": "200"})
+        asyncio.run(server.start())
+        yield server.url
+        asyncio.run(server.stop())
 
 
 @pytest.fixture(scope="session")
@@ -169,21 +165,3 @@ async def _migrate(url: str) -> None:
         await migrate.upgrade(database)
     finally:
         await database.close()
-
-
-def _make_directory() -> Path:
-    directory = Path(tempfile.mkdtemp(prefix=PREFIX))
-    if os.geteuid() == 0:
-        directory.chmod(0o711)  # PostgreSQL will run as somebody else
-    return directory
-
-
-def _remove_left_over() -> None:
-    """Remove what killed test runs left: directories of ours whose lock nobody holds."""
-    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/owner.lock"):
-        if path.stat().st_uid != os.geteuid():
-            continue
-        lock = open_lock(path)
-        if try_lock(lock):
-            shutil.rmtree(path.parent, ignore_errors=True)
-        os.close(lock)

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 READY_LIMIT = 60.0  # seconds, on a loaded machine, with a cluster to make
@@ -24,11 +24,13 @@ class DaemonProcess:
         data_directory: Path | None = None,
         config: str | None = None,
         environment: Mapping[str, str] | None = None,
+        command: Sequence[str] = (sys.executable, "-m", "ingestd"),
     ) -> None:
         """In `directory` are its log and its socket. Without `database_url` it runs a PostgreSQL in `data_directory`.
 
-        `config` is the text of a configuration file; `environment` comes on top of ours.
+        `config` is the text of a configuration file; `environment` comes on top of ours; `command` runs ingestd.
         """
+        self.command = command
         self.directory = directory
         self.lmtp = ("127.0.0.1", _free_port())
         self.smtp = ("127.0.0.1", _free_port())
@@ -61,7 +63,7 @@ class DaemonProcess:
         """Start it, and wait until it takes mail."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "ingestd", "serve"],
+                [*self.command, "serve"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -111,7 +113,7 @@ class DaemonProcess:
     def run(self, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         """Run another `ingestd` command with the daemon's configuration; its output is kept."""
         return subprocess.run(
-            [sys.executable, "-m", "ingestd", *arguments],
+            [*self.command, *arguments],
             input=stdin,
             capture_output=True,
             cwd=self.directory,

@@ -8,7 +8,7 @@ from ingestd.mail.values import Person
 MAX_PEOPLE = 2_000
 MAX_LENGTH = 998  # characters of a name or an address
 
-_BARE = re.compile(r"[^\s<>()\[\],;:\"]+@[^\s<>()\[\],;:\"]+")
+_WORD = re.compile(r"[^\s<>()\[\],;:\"]+")
 _AT = re.compile(r"^([\w.+-]+) at ([\w.-]+)$", re.ASCII)
 _MAILTO = re.compile(r"<mailto:[^<>]*>?", re.IGNORECASE)
 
@@ -89,8 +89,9 @@ def _person(piece: str) -> Person:
     decoded = header.one_line(text)
     if "<" in decoded and decoded != text:  # the whole field in one encoded word
         return _person(decoded)
-    if found := _BARE.search(decoded):
-        return Person(_name(decoded[: found.start()]), _email(found.group()))
+    for word in _WORD.finditer(decoded):
+        if "@" in word.group().strip("@"):
+            return Person(_name(decoded[: word.start()]), _email(word.group()))
     return Person(_name(text), "")
 
 

@@ -4,10 +4,11 @@ import re
 from dataclasses import dataclass
 
 from ingestd.mail import address, header
-from ingestd.mail.values import Person
+from ingestd.mail.values import Parts, Person
 
 _VIA = re.compile(r"\s+via(?:\s+|\s*$)", re.IGNORECASE)
 _RELAY = re.compile(r"devnull\+(.+)@kernel\.org\Z", re.IGNORECASE)
+_PERSON_TRAILER = re.compile(r"^[A-Za-z-]{1,60}-by:[ \t]*([^\n]{1,500})", re.MULTILINE)
 _ROLE = re.compile(r"(?:-bounces|-owner|-request|-admin)?@", re.IGNORECASE)
 
 
@@ -39,6 +40,31 @@ def of_header(headers: header.Headers, list_name: str | None) -> Origin:
     if not via and not relay:
         return _unmunge(headers, sender, sender.name)
     return _unmunge(headers, sender, sender.name[: via.start()].strip() if via else sender.name)
+
+
+def of_text(came: Origin, parts: Parts, headers: header.Headers) -> tuple[Person, str]:
+    """The author of a patch: the in-body From (git-am(1)), else the person behind the header's.
+
+    An in-body From that a list has munged is healed by a trailer or a Cc of the same name. Two in-body Froms on
+    top of each other contradict each other: then the header stands.
+    """
+    value = next((value for name, value in parts.in_body if name == "From"), None)
+    found = address.person(value) if value else Person("", "")
+    if "@" not in found.email:
+        return came.submitter, came.evidence
+    if parts.message.startswith("From: ") and "@" in parts.message.partition("\n")[0]:
+        return came.submitter, f"{came.evidence}, in-body Froms disagree"
+    via = _VIA.search(found.name)
+    if not via or not via.start():
+        return found, "in-body From"
+    name = found.name[: via.start()].strip()
+    trailers = [address.person(hit) for hit in _PERSON_TRAILER.findall(parts.message)]
+    copies = [one for field in ("cc", "to") for value in headers.all(field) for one in address.people(value)]
+    for evidence, people in (("trailer", trailers), ("cc", copies)):
+        for one in people:
+            if _same_name(one.name, name) and "@" in one.email:
+                return one, f"in-body From, munged; {evidence}"
+    return found, "in-body From, munged"
 
 
 def _is_list(email: str, headers: header.Headers, list_name: str | None) -> bool:

@@ -9,7 +9,7 @@ _ANY_HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,60}[ \t]*:")
 _FROM_LINE = re.compile(r"[ >]{0,2}From [0-9a-f]{40} Mon Sep 17 00:00:00 2001\s*\Z")
 _STAT_LINE = re.compile(r" \S.{0,500}\| +(?:\d+|Bin|Unmerged)\b| \d+ files? changed\b| (?:create|delete) mode \d|"
                         r" (?:rename|copy|rewrite) .{1,500}\(\d+%\)| mode change \d")  # fmt: skip
-_SEPARATOR = re.compile(r"---[ \t]*\Z")
+_DEEPEST = 200  # lines; a pasted patch begins above
 
 
 def read(message: str) -> Parts:
@@ -20,7 +20,7 @@ def read(message: str) -> Parts:
     """
     lines = message.split("\n")
     headers, at = _in_body(lines)
-    end = next((place for place in range(at, len(lines)) if _SEPARATOR.match(lines[place])), len(lines))
+    end = next((place for place in range(at, len(lines)) if is_separator(lines[place])), len(lines))
     below = lines[end + 1 :]
     stat = next((place for place, line in enumerate(below) if _STAT_LINE.match(line)), len(below))
     stat_end = stat
@@ -34,27 +34,58 @@ def read(message: str) -> Parts:
     )
 
 
+def is_separator(line: str) -> bool:
+    """Git's line of three dashes between message and notes."""
+    return line.startswith("---") and not line[3:].strip(" \t")
+
+
 def _in_body(lines: list[str]) -> tuple[tuple[tuple[str, str], ...], int]:
-    """In-body headers and the line where the message begins."""
+    """In-body headers and the line where the message begins.
+
+    They stand on top, as git wants them; or below remarks, where a whole `git format-patch` file was pasted: then
+    From and Subject stand in one paragraph.
+    """
     at = 0
     while at < len(lines) and not lines[at].strip():
         at += 1
+    headers, end = _block(lines, at)
+    if headers:
+        return headers, end
+    for start in range(at + 1, min(len(lines), _DEEPEST)):
+        if is_separator(lines[start]):
+            break
+        if not lines[start - 1].strip() and (lines[start].startswith("From: ") or _FROM_LINE.match(lines[start])):
+            headers, end = _block(lines, start)
+            if {"From", "Subject"} <= {name for name, _ in headers}:
+                return headers, end
+    return (), at
+
+
+def _block(lines: list[str], at: int) -> tuple[tuple[tuple[str, str], ...], int]:
+    """The in-body headers that begin at a line, and where the text behind them begins; none where it is prose."""
     if at < len(lines) and _FROM_LINE.match(lines[at]):
         at += 1
     start = at
     headers: list[tuple[str, str]] = []
-    while at < len(lines):
+    pasted = False
+    while at < min(len(lines), start + _DEEPEST):
         line = lines[at]
-        hit = _IN_BODY.match(line)
-        if hit:
-            headers.append((hit.group(1).capitalize(), hit.group(2).strip()))
+        if hit := _IN_BODY.match(line):
+            name = hit.group(1).capitalize()
+            if any(name == other for other, _ in headers):
+                break
+            headers.append((name, hit.group(2).strip()))
         elif headers and line[:1] in (" ", "\t") and line.strip():
             name, value = headers[-1]
             headers[-1] = name, f"{value} {line.strip()}"
-        elif not (headers and _ANY_HEADER.match(line) and _all_headers(lines, start)):
+        elif _ANY_HEADER.match(line) and (pasted or _all_headers(lines, start)):
+            pasted = True
+            headers.append((line.partition(":")[0].strip(), line.partition(":")[2].strip()))
+        else:
             break
         at += 1
-    if not headers or (at < len(lines) and lines[at].strip() and not any(name == "From" for name, _ in headers)):
+    names = {name for name, _ in headers}
+    if not names & {"From", "Subject"} or (pasted and not {"From", "Subject"} <= names):
         return (), start
     while at < len(lines) and not lines[at].strip():
         at += 1

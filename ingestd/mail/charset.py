@@ -1,7 +1,7 @@
 """Bytes to text: the declared charset, then UTF-8, then windows-1252, and whether bytes were lost on the way."""
 
-import codecs
 import encodings.aliases
+import re
 
 # Only codecs that turn bytes into text, known beforehand: a name from a mail never reaches the import system.
 _NOT_TEXT = frozenset(
@@ -46,9 +46,10 @@ _WIDER = {
     "big5": "cp950",
     "euc_kr": "cp949",
     "shift_jis": "cp932",
-    "iso8859_1": "cp1252",
 }
+_LABELS = (("latin_1", "iso-8859-1"), ("iso8859_", "iso-8859-"), ("iso2022_", "iso-2022-"), ("cp125", "windows-125"))
 _LONGEST_NAME = 40
+_ESCAPED = re.compile("[\udc80-\udcff]+")  # bytes that are not UTF-8, as `surrogateescape` marks them
 REPLACEMENT = "\ufffd"
 
 
@@ -60,15 +61,8 @@ def codec(name: str | None) -> str | None:
     return _CODECS.get(plain)
 
 
-def _windows_1252(error: UnicodeError) -> tuple[str, int]:
-    """Read the bytes that are not UTF-8 as windows-1252, one by one; the few it leaves open are lost."""
-    if not isinstance(error, UnicodeDecodeError):
-        raise error
-    bad = error.object[error.start : error.end]
-    return bad.decode("cp1252", "replace"), error.end
-
-
-codecs.register_error("ingestd.windows-1252", _windows_1252)
+def _windows_1252(found: re.Match[str]) -> str:
+    return found.group().encode("utf-8", "surrogateescape").decode("cp1252", "replace")
 
 
 def decode(data: bytes, declared: str | None) -> tuple[str, str, bool]:
@@ -82,15 +76,28 @@ def decode(data: bytes, declared: str | None) -> tuple[str, str, bool]:
         if guess is None or guess == "utf_8":
             continue
         try:
-            return data.decode(guess), guess.replace("_", "-"), False
+            return data.decode(guess), _label(guess), False
         except (UnicodeDecodeError, ValueError):
             continue
     try:
         return data.decode("utf-8"), "utf-8", False
     except UnicodeDecodeError:
-        text = data.decode("utf-8", "ingestd.windows-1252")
+        text = _ESCAPED.sub(_windows_1252, data.decode("utf-8", "surrogateescape"))
         kind = "utf-8" if name == "utf_8" else "windows-1252"
         return text, kind, REPLACEMENT in text or name == "utf_8"
+
+
+def _label(name: str) -> str:
+    """A codec's name as mail spells it."""
+    for ours, theirs in (
+        ("latin_1", "iso-8859-1"),
+        ("iso8859_", "iso-8859-"),
+        ("iso2022_", "iso-2022-"),
+        ("cp125", "windows-125"),
+    ):
+        if name.startswith(ours):
+            return (theirs + name[len(ours) :]).replace("_", "-")
+    return "us-ascii" if name == "ascii" else name.replace("_", "-")
 
 
 def clean(text: str) -> str:

@@ -35,7 +35,7 @@ def parse(text: str) -> datetime | None:
 
     No zone, or one that cannot be, counts as UTC. Years outside 1970 to 2199 are hopeless: None.
     """
-    low = " ".join(_COMMENT.sub(" ", text[:200]).lower().split())
+    low = " ".join((_COMMENT.sub(" ", text[:200]) if "(" in text else text[:200]).lower().split())
     if found := _RFC.match(low):
         day, month, year, hour, minute, second, half, zone = found.groups()
         return _build(_year(year), _MONTHS.get(month), day, _hour(hour, half), minute, second, zone)

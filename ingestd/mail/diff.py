@@ -2,17 +2,43 @@
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 _HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
 _EXTENDED = (
     "old mode ", "new mode ", "deleted file mode ", "new file mode ", "copy from ", "copy to ", "rename from ",
     "rename to ", "similarity index ", "dissimilarity index ", "index ",
 )  # fmt: skip
+_MARKS = ("--- ", "diff ", "Index: ", "*** ")
 # What may stand below a line that opens a diff without being git's: diff -u, svn, cvs, hg, quilt.
 _BELOW_OPENING = (*_EXTENDED, "--- ", "*** ", "=====", "RCS file:", "diff ", "Index: ", "Binary files ", "Only in ")
 _CONTEXT_RULE = "***************"
 
 _TEXT, _SUSPECT, _OLD, _HUNKS, _HEADER, _BINARY, _CONTEXT = range(7)
+
+
+class Hunk(NamedTuple):
+    """A hunk's place in the lines of its diff."""
+
+    end: int  # index of the first line behind it; the hunk's own begin behind its header
+    old: int  # lines as its header counts them
+    new: int
+    remarks: int  # lines of `\\ No newline at end of file`
+    plain: bool  # every line begins as it must, and the counts hold
+
+
+@dataclass(frozen=True, slots=True)
+class Diff:
+    """A diff, with what its readers need not find out again."""
+
+    text: str
+    lines: tuple[str, ...] | list[str]  # without line ends
+    hunks: dict[int, Hunk]  # index of the line with the hunk's header -> hunk
+
+    @property
+    def whole(self) -> bool:
+        """Every hunk has the lines that its header counts."""
+        return all(hunk.plain for hunk in self.hunks.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +47,15 @@ class Split:
 
     message: str  # what stands above the diff
     tail: str  # what stands among and below the diff, signature and footer too
-    diff: str | None
-    whole: bool  # every hunk has the lines that its header counts
+    diff: Diff | None
 
 
-def may_hold_diff(text: str) -> bool:
-    """A quick no for most mail."""
-    for mark in ("--- ", "diff ", "Index: "):
-        if text.startswith(mark) or "\n" + mark in text:
-            return True
-    return False
+def first_mark(text: str) -> int:
+    """Where the first line stands that may begin a diff; -1 for most mail."""
+    if text.startswith(_MARKS):
+        return 0
+    found = [at for mark in _MARKS if (at := text.find("\n" + mark)) >= 0]
+    return min(found) + 1 if found else -1
 
 
 def split(text: str) -> Split:
@@ -40,12 +65,23 @@ def split(text: str) -> Split:
     - after binary data the next file's header belongs to the diff, and a signature ends the data;
     - `Binary files ... differ` below a git header is a diff; context diffs are read.
     """
-    if not may_hold_diff(text):
-        return Split(text, "", None, whole=True)
-    splitter = _Splitter(text)
+    start = first_mark(text)
+    if start < 0:
+        return Split(text, "", None)
+    splitter = _Splitter(text[start:])
     splitter.run()
     message, tail = splitter.texts()
-    return Split(message, tail, "".join(splitter.out) or None, splitter.whole)
+    found = Diff(_text(splitter.out), splitter.out, splitter.found) if splitter.out else None
+    return Split(text[:start] + message, tail, found)
+
+
+def unread(text: str) -> Diff:
+    """A diff of which nothing is known but its text."""
+    return Diff(text, text.removesuffix("\n").split("\n"), {})
+
+
+def _text(lines: list[str]) -> str:
+    return "\n".join(lines) + "\n" if lines else ""
 
 
 class _Splitter:
@@ -60,7 +96,7 @@ class _Splitter:
         self.held: list[str] = []
         self.state = _TEXT
         self.hunks = 0
-        self.whole = True
+        self.found: dict[int, Hunk] = {}
 
     def run(self) -> None:
         steps = (self._text, self._suspect, self._old, self._hunk, self._header, self._binary, self._context)
@@ -73,7 +109,7 @@ class _Splitter:
 
     def texts(self) -> tuple[str, str]:
         above = len(self.said) if self.above < 0 else self.above
-        return "".join(self.said[:above]), "".join(self.said[above:])
+        return _text(self.said[:above]), _text(self.said[above:])
 
     def _take(self, line: str) -> None:
         """Everything held and this line belong to the diff."""
@@ -81,17 +117,17 @@ class _Splitter:
             self.above = len(self.said)
         self.out += self.held
         self.held.clear()
-        self.out.append(line + "\n")
+        self.out.append(line)
 
     def _hold(self, line: str, state: int) -> None:
-        self.held.append(line + "\n")
+        self.held.append(line)
         self.state = state
 
     def _say(self, line: str) -> None:
         """Everything held and this line belong to the message."""
         self.said += self.held
         self.held.clear()
-        self.said.append(line + "\n")
+        self.said.append(line)
         self.state = _TEXT
 
     def _text(self, line: str) -> None:
@@ -103,7 +139,7 @@ class _Splitter:
             self._take(line)
             self.state = _CONTEXT
         else:
-            self.said.append(line + "\n")
+            self.said.append(line)
 
     def _opens(self) -> bool:
         """Does a diff's header follow? git's own line needs no proof; mailers fold long ones in two."""
@@ -157,26 +193,34 @@ class _Splitter:
 
     def _lines(self, old: int, new: int) -> None:
         """Take the lines that a hunk header counts; the counts are trusted, whatever the lines look like."""
-        lines, out = self.lines, self.out
-        at = self.at
-        last = len(lines) - 1
-        while at < last:
+        lines = self.lines
+        start = at = self.at + 1
+        left, right, remarks = old, new, 0
+        plain = True
+        while at < len(lines):
+            mark = lines[at][:1]
             at += 1
-            line = lines[at]
-            mark = line[:1]
-            if mark == "-":
-                old -= 1
+            if mark == " ":
+                left -= 1
+                right -= 1
             elif mark == "+":
-                new -= 1
-            elif mark != "\\" or not line.startswith("\\ No newline at end of file"):
-                old -= 1
-                new -= 1
-            out.append(line + "\n")
-            if old <= 0 and new <= 0:
+                right -= 1
+            elif mark == "-":
+                left -= 1
+            elif mark == "\\" and lines[at - 1].startswith("\\ No newline at end of file"):
+                remarks += 1
+            else:
+                plain = False
+                left -= 1
+                right -= 1
+            if left <= 0 and right <= 0:
                 self.hunks += 1
+                self.state = _HUNKS
                 break
-        self.at = at
-        self.whole = self.whole and old == 0 and new == 0
+        header = len(self.out) - 1
+        self.out += lines[start:at]
+        self.found[header] = Hunk(len(self.out), old, new, remarks, plain and left == 0 and right == 0)
+        self.at = at - 1
 
     def _header(self, line: str) -> None:
         if line.startswith(_EXTENDED):

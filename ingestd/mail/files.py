@@ -1,14 +1,15 @@
 """The files a diff touches: paths, kind of change, line counts, blob ids."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ingestd.mail.diff import Diff, Hunk
 from ingestd.mail.values import Change, File
 
 MAX_FILES = 20_000
 MAX_PATH = 4_096
 
-_HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
 _INDEX = re.compile(r"index ([0-9a-f]{4,64})\.\.([0-9a-f]{4,64})")
 _ESCAPES = {"n": b"\n", "t": b"\t", "r": b"\r", "a": b"\a", "b": b"\b", "f": b"\f", "v": b"\v"}
 _NULL = "/dev/null"
@@ -20,6 +21,7 @@ class _Draft:
 
     git_old: str = ""
     git_new: str = ""
+    index: str = ""  # of Index:, which names the file itself
     old: str = ""  # of ---
     new: str = ""  # of +++
     moved_from: str = ""
@@ -57,39 +59,53 @@ class _Draft:
             return (_strip(old), _strip(new)) if prefixed else (old, new)
         old = "" if self.old == _NULL else self.old
         new = "" if self.new == _NULL else self.new
-        if old.endswith((".orig", ".old", "~")) and new and not old.startswith(new[:1] + "/"):
-            old = ""
-        if not _git_less_prefix(old, new):
-            return old or new, new or old
-        stripped_old, stripped_new = _strip(old), _strip(new)
-        return stripped_new or stripped_old, stripped_new or stripped_old
+        if self.index:
+            path = _strip(self.index) if self.index[:2] in ("a/", "b/") else self.index
+            return path, path
+        other_tree = old and new and old != new and _strip(old) == _strip(new)
+        if (old or new)[:2] in ("a/", "b/") or other_tree:
+            old, new = _strip(old), _strip(new)
+        # without git, `old` is a backup or another tree of the same file: never a rename
+        return new or old, new or old
 
 
-def of(diff: str) -> tuple[File, ...]:
-    """Every file of a diff, in order; hunks are skipped by their counts, so that content is never taken for a header."""
+def of(diff: Diff) -> tuple[File, ...]:
+    """Every file of a diff, in order. Hunks are skipped by their counts: content is never taken for a header."""
     found: list[File] = []
     draft: _Draft | None = None
-    lines = diff.split("\n")
+    lines, hunks = diff.lines, diff.hunks
     at = 0
     while at < len(lines) and len(found) < MAX_FILES:
         line = lines[at]
+        hunk = hunks.get(at)
         at += 1
-        if line.startswith("diff --git "):
+        if hunk:
+            if draft is not None:
+                _count(draft, lines, at, hunk)
+            at = hunk.end
+        elif line.startswith("diff --git "):
             _finish(found, draft)
             draft = _Draft()
             draft.git_old, draft.git_new = _git_paths(line[11:])
         elif line.startswith("--- ") and at < len(lines) and lines[at].startswith("+++ "):
             if draft is None or draft.old:
+                if at + 1 not in hunks:  # no git header above and no hunk below: nothing changes
+                    at += 1
+                    continue
                 _finish(found, draft)
                 draft = _Draft()
             draft.old, draft.new = _path(line[4:]), _path(lines[at][4:])
             at += 1
+        elif line.startswith("*** ") and at < len(lines) and lines[at].startswith("--- ") and " ****" not in line:
+            _finish(found, draft)
+            draft = _Draft()
+            draft.old, draft.new = _path(line[4:]), _path(lines[at][4:])
+            at += 1
+        elif line.startswith("Index: "):
+            _finish(found, draft)
+            draft = _Draft(index=_path(line[7:]))
         elif draft is not None:
-            hunk = _HUNK.match(line) if line.startswith("@@ -") else None
-            if hunk:
-                at = _count(draft, lines, at, int(hunk.group(1) or 1), int(hunk.group(2) or 1))
-            else:
-                _extended(draft, line)
+            _extended(draft, line)
     _finish(found, draft)
     return tuple(found)
 
@@ -100,20 +116,15 @@ def _finish(found: list[File], draft: _Draft | None) -> None:
         found.append(done)
 
 
-def _count(draft: _Draft, lines: list[str], at: int, old: int, new: int) -> int:
-    while at < len(lines) and (old > 0 or new > 0):
-        mark = lines[at][:1]
-        if mark == "-":
-            draft.removed += 1
-            old -= 1
-        elif mark == "+":
-            draft.added += 1
-            new -= 1
-        elif mark != "\\":
-            old -= 1
-            new -= 1
-        at += 1
-    return at
+def _count(draft: _Draft, lines: Sequence[str], start: int, hunk: Hunk) -> None:
+    if hunk.plain:  # all lines = context + added + removed + remarks; old = context + removed; new = context + added
+        length = hunk.end - start - hunk.remarks
+        draft.added += length - hunk.old
+        draft.removed += length - hunk.new
+        return
+    for line in lines[start : hunk.end]:
+        draft.added += line.startswith("+")
+        draft.removed += line.startswith("-")
 
 
 def _extended(draft: _Draft, line: str) -> None:
@@ -210,14 +221,6 @@ def _unquote(text: str) -> str:
 def _prefixed(old: str, new: str) -> bool:
     """Do the paths carry a/ and b/ (or git's mnemonic c i o w)? With --no-prefix both are alike."""
     return old[1:2] == "/" and new[1:2] == "/" and old[0] in "abciow1" and new[0] in "abciow2" and old[:2] != new[:2]
-
-
-def _git_less_prefix(old: str, new: str) -> bool:
-    """A plain unified diff: is the first component a directory name of the differ's own?"""
-    if old and new:
-        return old != new and _strip(old) == _strip(new) and "/" in old and "/" in new
-    one = old or new
-    return one[:2] in ("a/", "b/")
 
 
 def _strip(path: str) -> str:

@@ -3,43 +3,40 @@
 import hashlib
 import re
 
-_FILE = re.compile(r"(---|\+\+\+) (\S+)")
+from ingestd.mail.diff import Diff
+
+# File lines (removed lines that look like one, too), and every line that begins otherwise than a hunk's.
+_NOT_HUNK_LINE = re.compile(r"\n(?:(?:---|\+\+\+) (\S+)[^\n]*|[^-+ \n][^\n]*|(?=\n)|\Z)")
 _HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
 
 _SPACES = b" \t\n\r"  # git's own isspace
-_OID = re.compile(rb"[0-9a-f]{40}(?:[0-9a-f]{24})?", re.IGNORECASE)
+_OID = re.compile(r"[0-9a-f]{40}", re.IGNORECASE | re.ASCII)
+_RANGE = re.compile(r"[0-9]{0,9}(?:,([0-9]{0,9}))?")
 _MAX_OID = 64
 
 
 def patchwork(diff: str) -> str:
-    """Patchwork's `hash` (reference: mail rules, section 7): SHA-1 over paths, hunk sizes and hunk lines, 40 hex digits."""
-    digest = hashlib.sha1(usedforsecurity=False)
-    fed = []
-    for line in diff.replace("\r", "").strip().split("\n"):
-        mark = line[:1]
-        if mark in "-+":
-            found = _FILE.match(line)
-            if found:
-                side = "a" if found.group(1) == "---" else "b"
-                fed.append(f"{found.group(1)} {side}/{found.group(2).partition('/')[2]}\n")
-            elif line:
-                fed.append(line + "\n")
-        elif mark == "@":
-            found = _HUNK.match(line)
-            if found:
-                fed.append(f"@@ -{found.group(1) or 1} +{found.group(2) or 1} @@\n")
-        elif mark == " ":
-            fed.append(line + "\n")
-    digest.update("".join(fed).encode("utf-8", "replace"))
-    return digest.hexdigest()
+    """Patchwork's `hash`, 40 hex digits: SHA-1 over paths, hunk sizes and hunk lines (mail rules, section 7)."""
+    text = _NOT_HUNK_LINE.sub(_feed, "\n" + diff.replace("\r", "").strip()) + "\n"
+    return hashlib.sha1(text[1:].encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
 
 
-def patch_id(diff: str) -> str | None:
+def _feed(found: re.Match[str]) -> str:
+    """What stands in the hash for a line that is no plain hunk line."""
+    line = found.group()
+    if found.group(1):
+        side = "a" if line[1] == "-" else "b"
+        return f"{line[:5]}{side}/{found.group(1).partition('/')[2]}"
+    hunk = _HUNK.match(line, 1)
+    return f"\n@@ -{hunk.group(1) or 1} +{hunk.group(2) or 1} @@" if hunk else ""
+
+
+def patch_id(diff: Diff) -> str | None:
     """What `git patch-id --stable` (git 2.39 and later) prints first for this text; None where it prints nothing.
 
     40 hex digits: the sum of one SHA-1 for each file, over its lines without white space.
     """
-    reader = _PatchId(diff.encode("utf-8", "replace"))
+    reader = _PatchId(diff)
     while reader.at < len(reader.lines):
         found = reader.one()
         if found is not None:
@@ -48,125 +45,125 @@ def patch_id(diff: str) -> str | None:
 
 
 class _PatchId:
-    """git's reading of a patch, line by line (builtin/patch-id.c, described in git-patch-id(1))."""
+    """git's reading of a patch, line by line (git-patch-id(1); followed and tested against git 2.39)."""
 
-    def __init__(self, data: bytes) -> None:
-        self.lines = data.splitlines(keepends=True) if b"\r" not in data else _lines(data)
+    def __init__(self, diff: Diff) -> None:
+        self.lines = diff.lines
+        self.hunks = diff.hunks
         self.at = 0
-        self.pre = self.post = b""
+        self._reset()
+
+    def _reset(self) -> None:
+        self.total = 0
+        self.begun = False
+        self.before = self.after = -1  # lines that the hunk still has; -1 within a header
+        self.binary = False
+        self.pending: list[str] = []
+        self.pre = self.post = ""
 
     def one(self) -> str | None:
         """The id of the next patch; None where there was none."""
-        total = 0
-        length = 0
-        before = after = -1
-        binary = False
-        pending: list[bytes] = []
-        lines = self.lines
-        at = self.at
-        while at < len(lines):
-            line = lines[at]
-            at += 1
-            if line.startswith(b"\\ ") and len(line) > 12:
+        self._reset()
+        while self.at < len(self.lines):
+            line = self.lines[self.at]
+            self.at += 1
+            if line.startswith("\\ ") and len(line) > 11:
                 continue
             if _commit(line):
                 break
-            if not length and not line.startswith(b"diff "):
+            if not self.begun and not line.startswith("diff "):
                 continue
-            if before == -1:
-                if line.startswith((b"GIT binary patch", b"Binary files")):
-                    binary = True
-                    before = 0
-                    total = _add(total, b"".join((*pending, self.pre, self.post)))
-                    pending = []
-                    continue
-                if line.startswith(b"index "):
-                    self._index(line)
-                    continue
-                if line.startswith(b"--- "):
-                    before = after = 1
-                elif not line[:1].isalpha():
-                    break
-            if binary:
-                if line.startswith(b"diff "):
-                    binary = False
-                    before = -1
-                continue
-            if before == 0 and after == 0:
-                if line.startswith(b"@@ -"):
-                    before, after = _counts(line)
-                    continue
-                if not line.startswith(b"diff "):
-                    break
-                total = _add(total, b"".join(pending))
-                pending = []
-                before = after = -1
-            mark = line[:1]
-            if mark == b"-":
-                before -= 1
-            elif mark == b"+":
-                after -= 1
-            elif mark == b" ":
-                before -= 1
-                after -= 1
-            plain = line.translate(None, _SPACES)
-            length += len(plain)
-            pending.append(plain)
-        self.at = at
-        if not length:
+            if not self._take(line):
+                break
+        if not self.begun:
             return None
-        total = _add(total, b"".join(pending))
-        return total.to_bytes(20, "little").hex()
+        self._flush()
+        return self.total.to_bytes(20, "little").hex()
 
-    def _index(self, line: bytes) -> None:
+    def _take(self, line: str) -> bool:
+        """One line of a patch; False where the patch ends with it."""
+        if self.before == -1:
+            if line.startswith(("GIT binary patch", "Binary files")):
+                self.binary = True
+                self.before = 0
+                self.pending += (self.pre, self.post)
+                self._flush()
+                return True
+            if line.startswith("index "):
+                self._index(line)
+                return True
+            if line.startswith("--- "):
+                self.before = self.after = 1
+            elif not (line[:1].isascii() and line[:1].isalpha()):
+                return False
+        if self.binary:
+            if line.startswith("diff "):
+                self.binary = False
+                self.before = -1
+            return True
+        if self.before == 0 and self.after == 0:
+            if line.startswith("@@ -"):
+                self.before, self.after = _counts(line)
+                self._hunk()
+                return True
+            if not line.startswith("diff "):
+                return False
+            self._flush()
+            self.before = self.after = -1
+        mark = line[:1]
+        self.before -= mark in ("-", " ")
+        self.after -= mark in ("+", " ")
+        self.begun = True
+        self.pending.append(line)
+        return True
+
+    def _hunk(self) -> None:
+        """Take a hunk that is known to be ordinary as a whole; any other goes line by line."""
+        hunk = self.hunks.get(self.at - 1)
+        if hunk is None or not hunk.plain:
+            return
+        lines = self.lines[self.at : hunk.end]
+        self.pending += [line for line in lines if line[:1] != "\\"] if hunk.remarks else lines
+        self.at = hunk.end
+        self.before = self.after = 0
+
+    def _flush(self) -> None:
+        """Add the digest of a file: bytes with carry, the last carry dropped, so that the order of files is nothing."""
+        data = "".join(self.pending).encode("utf-8", "replace").translate(None, _SPACES)
+        digest = hashlib.sha1(data, usedforsecurity=False).digest()
+        self.total = (self.total + int.from_bytes(digest, "little")) % (1 << 160)
+        self.pending = []
+
+    def _index(self, line: str) -> None:
         """Blob ids as git cuts them out of an index line, for binary files."""
-        dots = line.find(b"..")
+        dots = line.find("..")
         if dots < 0:
             return
-        end = line.find(b" ", dots)
+        end = line.find(" ", dots)
         if end < 0:
-            end = len(line) - 1
+            end = len(line)
         self.pre = line[6:dots][:_MAX_OID]
         self.post = line[dots + 2 : end][:_MAX_OID]
 
 
-def _lines(data: bytes) -> list[bytes]:
-    """Lines by LF alone."""
-    lines = [line + b"\n" for line in data.split(b"\n")]
-    last = lines.pop()[:-1]
-    return [*lines, last] if last else lines
-
-
-def _commit(line: bytes) -> bool:
+def _commit(line: str) -> bool:
     """Does this line name the commit of the next patch?"""
-    for prefix in (b"commit ", b"From "):
-        if line.startswith(prefix):
-            return bool(_OID.match(line, len(prefix)))
+    if line.startswith("commit "):
+        return bool(_OID.match(line, 7))
+    if line.startswith("From "):
+        return bool(_OID.match(line, 5))
     return len(line) >= 40 and bool(_OID.match(line))
 
 
-def _counts(line: bytes) -> tuple[int, int]:
+def _counts(line: str) -> tuple[int, int]:
     """Line counts of a hunk header, as git's lenient scan reads them."""
     old, rest = _count(line[4:])
-    plus = rest.find(b"+")
-    if not rest.startswith(b" +") or plus < 0:
+    if not rest.startswith(" +"):
         return old, 1
     return old, _count(rest[2:])[0]
 
 
-def _count(text: bytes) -> tuple[int, bytes]:
-    end = 0
-    while end < len(text) and text[end : end + 1].isdigit():
-        end += 1
-    if text[end : end + 1] != b",":
-        return 1, text[end:]
-    start = end = end + 1
-    while end < len(text) and text[end : end + 1].isdigit():
-        end += 1
-    return int(text[start:end] or 0), text[end:]
-
-
-def _add(total: int, data: bytes) -> int:
-    """Byte-wise sum with carry, the last carry dropped: order of files does not matter."""
-    digest = hashlib.sha1(data, usedforsecurity=False).digest()
-    return (total + int.from_bytes(digest, "little")) % (1 << 160)
+def _count(text: str) -> tuple[int, str]:
+    found = _RANGE.match(text)
+    size = found.group(1) if found else None
+    return 1 if size is None else int(size or 0), text[found.end() if found else 0 :]

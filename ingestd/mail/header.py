@@ -2,8 +2,10 @@
 
 import base64
 import binascii
+import operator
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from ingestd.mail import charset
 
@@ -13,11 +15,15 @@ MAX_WORD = 2_000  # characters of one encoded word; RFC 2047 allows 75
 MAX_IDS = 1_000  # of all References of one mail
 MAX_ID = 998  # characters, as RFC 5322 limits the line it stands on
 
-_FIELD_START = re.compile(rb"\n(?![ \t])")
-_NAME = re.compile(rb"[!-9;-~]{1,200}[ \t]*:")
+_FIELD_START = re.compile(r"\n(?![ \t])")
+_NAME = re.compile(r"[!-9;-~]{1,200}[ \t]{0,10}")
 _ID = re.compile(r"<([^<>]*)>")
+_NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/]+")
 _SPACES = re.compile(r"\s+")
 _QUEUE_ID = re.compile(r"\sid\s+([\w.:+-]{1,100})", re.ASCII)
+
+# A field as sent: its name, and the whole of it, name and folding included, as Latin-1: byte for byte.
+Field = tuple[str, str]
 
 
 class Headers:
@@ -47,8 +53,8 @@ class Headers:
         return one_line(values[0]) if values else ""
 
 
-def split(data: bytes) -> tuple[list[bytes], bytes, list[str]]:
-    """The fields of a mail with LF line ends, folding kept, the rest after the blank line, and defects.
+def split(data: bytes) -> tuple[list[Field], bytes, list[str]]:
+    """The fields of a mail with LF line ends, the rest after the blank line, and defects.
 
     A line that is neither a field nor a continuation ends the header, as for git and for the standard library:
     the sender forgot the blank line. mbox "From " lines are dropped wherever they stand in the header.
@@ -57,50 +63,58 @@ def split(data: bytes) -> tuple[list[bytes], bytes, list[str]]:
         return [], data[1:], ["no header"]
     end = data.find(b"\n\n")
     head, body = (data.rstrip(b"\n"), b"") if end < 0 else (data[:end], data[end + 2 :])
-    fields: list[bytes] = []
-    defects: list[str] = []
+    found = _FIELD_START.split(head.decode("latin-1"))
+    names = [field.partition(":")[0] for field in found]
+    if all(map(_is_name, names)) and not any(map(operator.eq, names, found)):
+        return list(zip(names, found, strict=True)), body, []
+    fields: list[Field] = []
     offset = 0
-    for field in _FIELD_START.split(head):
-        if _NAME.match(field):
-            fields.append(field)
-        elif not field.startswith((b"From ", b">From ")):
-            defects.append("header ends without a blank line" if fields else "no header")
-            body = data[offset:]
-            break
+    for field in found:
+        name, colon, _ = field.partition(":")
+        if colon and _is_name(name):
+            fields.append((name, field))
+        elif not field.startswith(("From ", ">From ")):
+            return fields, data[offset:], ["header ends without a blank line" if fields else "no header"]
         offset += len(field) + 1
-    return fields, body, defects
+    return fields, body, []
 
 
-def read(fields: list[bytes]) -> tuple[Headers, list[str]]:
+@lru_cache(4096)
+def _is_name(name: str) -> bool:
+    """RFC 5322 section 2.2, and blanks before the colon as section 4.5 allows; a name of sane length."""
+    return bool(_NAME.fullmatch(name))
+
+
+def read(fields: list[Field]) -> tuple[Headers, list[str]]:
     """Fields as text: values as sent with their folding, decoded as UTF-8, else Latin-1; and defects."""
     defects: list[str] = []
     if len(fields) > MAX_FIELDS:
         defects.append(f"more than {MAX_FIELDS} header fields")
         fields = fields[:MAX_FIELDS]
+    whole = [field for _, field in fields]
+    if all(map(str.isascii, whole)) and not any("\0" in field or len(field) > MAX_VALUE for field in whole):
+        return Headers([(name.rstrip(), field[len(name) + 1 :].strip(" \t\n")) for name, field in fields]), defects
     pairs = []
-    for field in fields:
-        raw_name, _, raw_value = field.partition(b":")
-        try:
-            value = raw_value.decode("ascii")
-        except UnicodeDecodeError:
-            value = _eight_bit(raw_value, defects)
-        value = value.strip(" \t\n")
+    for name, field in fields:
+        value = field[len(name) + 1 :].strip(" \t\n")
+        if not value.isascii():
+            value = _eight_bit(value, defects)
         if "\0" in value:
             value = value.replace("\0", charset.REPLACEMENT)
             defects.append("NUL in the header")
         if len(value) > MAX_VALUE:
             value = value[:MAX_VALUE]
             defects.append(f"header field over {MAX_VALUE} characters")
-        pairs.append((raw_name.decode("ascii").rstrip(), value))
+        pairs.append((name.rstrip(), value))
     return Headers(pairs), defects
 
 
-def _eight_bit(value: bytes, defects: list[str]) -> str:
+def _eight_bit(value: str, defects: list[str]) -> str:
     defects.append("8-bit header")
     try:
-        return value.decode("utf-8")
+        return value.encode("latin-1").decode("utf-8")
     except UnicodeDecodeError:
-        return value.decode("latin-1")
+        return value
 
 
 def decode(value: str) -> str:
@@ -149,11 +163,10 @@ def _word(value: str, start: int) -> tuple[str, bytes, int] | int:
 
 
 def _base64(text: str) -> bytes:
-    plain = text.encode("ascii", "ignore").rstrip(b"= ")
-    try:
-        return base64.b64decode(plain + b"=" * (-len(plain) % 4))
-    except (binascii.Error, ValueError):
-        return base64.b64decode(plain[: len(plain) // 4 * 4])
+    plain = _NOT_BASE64.sub("", text)
+    if len(plain) % 4 == 1:
+        plain = plain[:-1]
+    return base64.b64decode(plain + "=" * (-len(plain) % 4))
 
 
 def _quoted(text: str) -> bytes:

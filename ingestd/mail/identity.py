@@ -1,10 +1,10 @@
 """What makes a mail the same mail: its digest without trace headers, and the key over what it says."""
 
 import hashlib
-import re
 from datetime import datetime
+from functools import lru_cache
 
-from ingestd.mail import signature
+from ingestd.mail import header, signature
 from ingestd.mail.text import Texts
 
 # Headers that hops and mailboxes add on the way; ARC-* and every X-Spam-* as well. docs/schema.md lists them.
@@ -18,25 +18,24 @@ TRACE_HEADERS = (
 )  # fmt: skip
 TRACE_PREFIXES = ("ARC-", "X-Spam-")
 
-_TRACE = frozenset(name.lower().encode() for name in TRACE_HEADERS)
-_PREFIXES = tuple(name.lower().encode() for name in TRACE_PREFIXES)
-_PGP = re.compile(r"-----BEGIN PGP SIGNATURE-----")
+_TRACE = frozenset(name.lower() for name in TRACE_HEADERS)
+_PREFIXES = tuple(name.lower() for name in TRACE_PREFIXES)
 
 
-def is_trace(name: bytes) -> bool:
+@lru_cache(4096)
+def is_trace(name: str) -> bool:
     """Is this field name (any case) one that a hop adds?"""
     low = name.strip().lower()
     return low in _TRACE or low.startswith(_PREFIXES)
 
 
-def mail_sha256(fields: list[bytes], rest: bytes) -> str:
+def mail_sha256(fields: list[header.Field], rest: bytes) -> str:
     """sha256 of the mail with LF line ends, without trace headers, its last line ended; 64 hex digits.
 
     `rest` is what follows the header, with the blank line in front of it.
     """
-    digest = hashlib.sha256()
-    kept = b"".join(field + b"\n" for field in fields if not is_trace(field.partition(b":")[0]))
-    digest.update(kept)
+    kept = "".join([field + "\n" for name, field in fields if not is_trace(name)])
+    digest = hashlib.sha256(kept.encode("latin-1"))
     digest.update(rest)
     return digest.hexdigest()
 
@@ -48,7 +47,7 @@ def content_key(date: datetime | None, date_text: str | None, texts: Texts) -> s
     footer of a list, appended to the text or in a part of its own. Subject and From do not count, since lists
     change them. HTML counts only without plain text; the bytes of other parts only without any text.
     """
-    when = date.strftime("%Y-%m-%dT%H:%M:%SZ") if date else (date_text or "").strip()
+    when = date.strftime("%Y-%m-%dT%H:%M:%SZ") if date else " ".join((date_text or "").split())
     digest = hashlib.sha256(when.encode("utf-8", "replace") + b"\n")
     chunks = [chunk for text in (*texts.plain, *texts.patches) if (chunk := _normal(text))]
     if chunks:
@@ -60,6 +59,5 @@ def content_key(date: datetime | None, date_text: str | None, texts: Texts) -> s
 
 
 def _normal(text: str) -> str:
-    if " \n" in text or "\t\n" in text or not text.isascii():
-        text = "\n".join(line.rstrip() for line in text.split("\n"))
+    text = "\n".join(map(str.rstrip, text.split("\n")))
     return signature.without_footer(text).rstrip()

@@ -7,36 +7,38 @@ from ingestd.mail.text import Body
 from ingestd.mail.values import Kind, Person, Subject
 
 _BOTS = re.compile(
-    r"^(?:lkp|oliver\.sang|rong\.a\.chen|fengguang\.wu|philip\.li)@intel\.com$|^(?:syzbot[+@]|patchwork-bot\+|"
+    r"(?:lkp|oliver\.sang|rong\.a\.chen|fengguang\.wu|philip\.li)@intel\.com\Z|(?:syzbot[+@]|patchwork-bot\+|"
     r"pr-tracker-bot@|patchew-bot|no-?reply@|noreply-|mailer-daemon@|mailer@lists\.sr\.ht|builds?@travis|"
-    r"bot@kernelci|kernelci|conchuod\+bot|ci_notify@|regzbot|buildbot@|bugzilla-daemon@|gitlab@|notifications@github)",
+    r"bot@kernelci|kernelci|conchuod\+bot|ci_notify@|regzbot|buildbot@|bugzilla-daemon@|gitlab@|notifications@github|"
+    r"\d+@bugs\.launchpad\.net\Z)",
     re.IGNORECASE,
 )
 _BOT_NAMES = re.compile(
-    r"^(?:kernel test robot|syzbot|kbuild test robot|patchwork bot|pr-tracker-bot|Mail Delivery (?:Sub)?system|"
-    r"bot\+|Patchew|kernelci\.org bot)",
+    r"kernel test robot|syzbot|kbuild test robot|patchwork bot|pr-tracker-bot|Mail Delivery (?:Sub)?system|"
+    r"bot\+|Patchew|kernelci\.org bot",
     re.IGNORECASE,
 )
-_LAUNCHPAD = re.compile(r"\d+@bugs\.launchpad\.net$", re.IGNORECASE)
 _STABLE = re.compile(
-    r"^patch \".{1,300}\" (?:has been )?added to |^patch .{1,300} added to .{1,100} (?:tree|queue)|"
-    r"^FAILED: patch \"|^WTF: patch |^Patch \".{1,300}\" (?:has been )?(?:queued|dropped|removed)",
+    r"patch \".{1,300}\" (?:has been )?added to |patch .{1,300} added to .{1,100} (?:tree|queue)|FAILED: patch \"|"
+    r"WTF: patch |Patch \".{1,300}\" (?:has been )?(?:queued|dropped|removed)",
     re.IGNORECASE,
 )
 _SUBJECT_NOTICE = re.compile(
-    r"^\[Bug \d+\]|^\[syzbot\]|^(?:Undelivered|Undeliverable|Delivery Status|Returned mail|Mail delivery failed)|"
-    r"^Forthcoming:|\bDigest, Vol \d+|^(?:list )?linux-next: (?:manual|build|Tree)",
+    r"\[Bug \d+\]|\[syzbot\]|(?:Undelivered|Undeliverable|Delivery Status|Returned mail|Mail delivery failed)|"
+    r"Forthcoming:|(?:Re: )?[\w.-]{1,80} Digest, Vol \d+|(?:list )?linux-next: (?:manual|build|Tree)",
     re.IGNORECASE,
 )
-_INTERDIFF = re.compile(r"^(?:Interdiff|Range-diff)\b", re.IGNORECASE)
+_INTERDIFF = re.compile(r"(?:Interdiff|Range-diff)\b", re.IGNORECASE)
 _QUOTE = re.compile(r"^(?:>|\|)", re.MULTILINE)
 _ATTRIBUTION = re.compile(
-    r"^(?:On .{5,200}|.{3,200} (?:wrote|writes|schrieb|a écrit)\s?:)\s*$", re.MULTILINE | re.IGNORECASE
+    r"^(?:On .{5,200}|.{3,200} (?:wrote|writes|schrieb|a écrit)\s?:)[ \t]{0,20}$", re.MULTILINE | re.IGNORECASE
 )
 _OUTLOOK = re.compile(
     r"^-{3,}\s?Original Message\s?-{3,}|^From: .{3,200}\n(?:Sent|Date): ", re.MULTILINE | re.IGNORECASE
 )
-_DT_BOT = re.compile(r"^My bot found (?:errors|new)|bot found errors running 'make ", re.MULTILINE)
+_SIGNED = re.compile(r"^Signed-off-by:", re.MULTILINE | re.IGNORECASE)
+_SHORTLOG = re.compile(r"^\S[^\n]{0,80} \(\d{1,3}\):\n  \S", re.MULTILINE)
+_CHANGED = re.compile(r"^ \d{1,5} files? changed, \d", re.MULTILINE)
 _BOT_TEXT = re.compile(
     r"^(?:My bot found (?:errors|new)|Thank you for (?:your|the) (?:patch|submission)[^\n]{0,60}[Bb]ot|"
     r"(?:This|Here is an?) (?:is an )?automated|Hi, this is your (?:bot|friendly))",
@@ -59,8 +61,13 @@ def tell(
         return Kind.PULL, "asks to pull"
     if body.diff:
         return _with_diff(subject, body)
-    if subject.number is not None and subject.total is not None and _tagged(subject):
-        return Kind.PATCH, "numbered as a patch, but without a diff"
+    text = body.content or ""
+    if any(tag.upper() == "PULL" for tag in subject.tags) and subject.number is None:
+        return Kind.PULL, "tagged as a pull request"
+    if subject.number is not None and _tagged(subject) and _SIGNED.search(text):
+        return Kind.PATCH, "numbered and signed as a patch, but without a diff"
+    if _SHORTLOG.search(text) and _CHANGED.search(text):
+        return Kind.COVER, "without a number, but with a shortlog and a diffstat"
     if headers.first("in-reply-to") or headers.first("references"):
         return Kind.REPLY, "answers another mail"
     return Kind.OTHER, "no diff, no number, no answer"
@@ -70,7 +77,7 @@ def _with_diff(subject: Subject, body: Body) -> tuple[Kind, str]:
     if body.attached and not subject.tags:
         return Kind.OTHER, "a diff attached, but the subject names no patch"
     if subject.number is not None:
-        return Kind.PATCH, f"a diff, numbered {subject.number}/{subject.total}"
+        return Kind.PATCH, "a diff and a number"
     return Kind.PATCH, "a diff" if subject.tags else "a diff, though the subject has no tag"
 
 
@@ -79,36 +86,36 @@ def _tagged(subject: Subject) -> bool:
 
 
 def _notice(headers: header.Headers, subject: Subject, sender: Person, body: Body) -> str | None:
-    if _BOTS.search(sender.email) or _BOT_NAMES.search(sender.name):
+    if _BOTS.match(sender.email) or _BOT_NAMES.match(sender.name):
         return "sent by a bot"
-    if _LAUNCHPAD.search(sender.email):
-        return "sent by a bug tracker"
     auto = (headers.first("auto-submitted") or "no").strip().lower()
     if not auto.startswith("no"):
         return f"Auto-Submitted: {auto[:40]}"
     if (headers.first("x-failed-recipients") or headers.text("return-path") == "<>") and not body.diff:
         return "a bounce"
-    if _STABLE.search(subject.title) or _STABLE.search(subject.text):
+    if _STABLE.match(subject.title) or _STABLE.match(subject.text):
         return "a stable notice"
-    if _SUBJECT_NOTICE.search(subject.text):
+    if _SUBJECT_NOTICE.match(subject.text):
         return "a notice by its subject"
-    if _INTERDIFF.search(subject.title):
+    if _INTERDIFF.match(subject.title):
         return "an interdiff"
-    if subject.reply and _BOT_TEXT.search((body.content or "")[:3000]):
+    top = (body.content or "")[:3000] if subject.reply else ""
+    if ("bot" in top or "automated" in top) and _BOT_TEXT.search(top):
         return "a bot's answer"
     return None
 
 
-def is_answer(subject: Subject, headers: header.Headers, text: str, *, has_diff: bool) -> bool:
-    """Does the mail answer something? By its subject, or by quoting without a diff of its own.
+def is_answer(subject: Subject, headers: header.Headers, text: str, *, offers: bool) -> bool:
+    """Does the mail answer something? By its subject, or by quoting while it offers no diff and no pull request.
 
     Some mail programs drop the `Re:`; a patch's own subject above quoted text is an answer all the same.
     """
     if subject.reply:
         return True
-    if has_diff or not text:
+    if offers or not text or _CHANGED.search(text) or _SHORTLOG.search(text):
         return False
     quotes = len(_QUOTE.findall(text))
-    if quotes >= 3 and (_ATTRIBUTION.search(text) or headers.first("in-reply-to") or headers.first("references")):
+    known = (subject.tags and subject.number != 0) or headers.first("in-reply-to") or headers.first("references")
+    if quotes >= 3 and (known or _ATTRIBUTION.search(text)):
         return True
     return bool(_OUTLOOK.search(text)) and bool(headers.first("in-reply-to") or subject.number)

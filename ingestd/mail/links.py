@@ -8,12 +8,13 @@ from ingestd.mail.values import Link
 MAX_LINKS = 500
 
 _LINE = re.compile(
-    r"^(based-on|supersedes|obsoletes|depends-on|prerequisite-patch-id|prerequisite-message-id|"
+    r"\n(based-on|supersedes|obsoletes|depends-on|prerequisite-patch-id|prerequisite-message-id|"
     r"prerequisite-change-id|base-commit|change-id)[ \t]*:[ \t]*(\S[^\n]{0,2000})",
-    re.IGNORECASE | re.MULTILINE,
+    re.IGNORECASE,
 )
-_BRACKETS = re.compile(r"<([^<>\s]+@[^<>\s]+)>")
-_BARE = re.compile(r"[^\s<>()\[\]\",;]+@[^\s<>()\[\]\",;]+")
+_MARKS = ("-on:", "supersedes:", "obsoletes:", "-id:", "base-commit:")
+_BRACKETS = re.compile(r"<([^<>\s]+)>")
+_BETWEEN = re.compile(r"[\s<>()\[\]\",;]+")
 _LORE = re.compile(r"https?://[^\s<>()\"]+")
 _HEX = re.compile(r"[0-9a-f]{7,64}\b", re.IGNORECASE)
 _GERRIT = re.compile(r"I[0-9a-f]{40}\b")
@@ -35,9 +36,10 @@ def read(text: str) -> tuple[tuple[Link, ...], str | None, str | None]:
     """
     links: dict[Link, None] = {}
     base = change = None
-    if ":" not in text:
+    low = text.lower()
+    if not any(mark in low for mark in _MARKS):
         return (), None, None
-    for found in _LINE.finditer(text):
+    for found in _LINE.finditer("\n" + text):
         key, value = found.group(1).lower(), found.group(2).strip()
         if key == "base-commit":
             hexes = _HEX.match(value)
@@ -60,11 +62,11 @@ def read(text: str) -> tuple[tuple[Link, ...], str | None, str | None]:
 
 
 def _targets(value: str) -> list[str]:
-    found = [hit for hit in _BRACKETS.findall(value) if "/" not in hit.partition("@")[0]]
+    found = [hit for hit in _BRACKETS.findall(value) if "@" in hit and "/" not in hit.partition("@")[0]]
     if found:
         return [one[:MAX_ID] for one in found]
     if urls := _LORE.findall(value):
         ids = [part for url in urls for part in url.split("/") if "@" in part]
         return [one.rstrip(".")[:MAX_ID] for one in ids] or [url[:MAX_ID] for url in urls]
-    bare = _BARE.search(value)
-    return [bare.group().rstrip(".")[:MAX_ID]] if bare else []
+    bare = [word for word in _BETWEEN.split(value) if "@" in word.strip("@")]
+    return [bare[0].rstrip(".")[:MAX_ID]] if bare else []

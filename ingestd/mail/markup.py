@@ -37,7 +37,7 @@ def text(source: str) -> str:
             out.append("\n")
         elif name in _BREAKS:
             out.append("\n")
-    lines = [_BLANKS.sub(" ", line).strip() for line in html.unescape("".join(out)).split("\n")]
+    lines = [_BLANKS.sub(" ", line).strip() for line in html.unescape("".join(out)).replace("\u00a0", " ").split("\n")]
     kept: list[str] = []
     for line in lines:
         if line or (kept and kept[-1]):

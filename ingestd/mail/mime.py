@@ -4,6 +4,7 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from ingestd.mail import charset, header
@@ -155,7 +156,7 @@ def _leaf(
     headers: header.Headers, kind: str, parameters: dict[str, str], body: bytes, within: tuple[str, ...]
 ) -> tuple[Part, list[str]]:
     disposition, more = _parameters(headers.first("content-disposition") or "")
-    filename = header.one_line(more.get("filename") or parameters.get("name") or "")
+    filename = header.one_line(more.get("filename") or parameters.get("name") or "") if more or parameters else ""
     encoding = (headers.first("content-transfer-encoding") or "").partition(";")[0].strip().strip('"').lower()
     data, defects = transfer_decode(body, encoding)
     return Part(kind, parameters, filename[:1000], disposition, data, within), defects
@@ -166,10 +167,16 @@ def content_type(headers: header.Headers) -> tuple[str, dict[str, str]]:
     value = headers.first("content-type")
     if value is None:
         return "text/plain", {}
-    kind, parameters = _parameters(value)
+    kind, parameters = _usual(value) if len(value) < 100 else _parameters(value)
     if kind.count("/") != 1 or kind.startswith("/") or kind.endswith("/") or " " in kind:
         kind = "text/plain"
     return kind, parameters
+
+
+@lru_cache(1024)
+def _usual(value: str) -> tuple[str, dict[str, str]]:
+    """The few forms that nearly all mail has, read once. Nobody changes the dictionary."""
+    return _parameters(value)
 
 
 def _parameters(value: str) -> tuple[str, dict[str, str]]:

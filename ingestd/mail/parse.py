@@ -4,11 +4,10 @@ import re
 
 from ingestd.mail import author as origin
 from ingestd.mail import body as bodies
-from ingestd.mail import charset, files, fingerprint, header, identity, kind, links, mime, pull, text, trailer
 from ingestd.mail import date as dates
+from ingestd.mail import files, fingerprint, header, identity, kind, links, mime, pull, text, trailer
 from ingestd.mail import subject as subjects
-from ingestd.mail.address import person
-from ingestd.mail.values import Kind, Mail, Parts, Person, Subject, Trailer
+from ingestd.mail.values import Kind, Mail, Parts, Subject, Trailer
 
 MAX_DEFECTS = 50
 FORMER_ID_HEADERS = (
@@ -40,18 +39,20 @@ def parse(raw: bytes) -> Mail:
     subject = subjects.parse(headers.text("subject"), list_name)
     came = origin.of_header(headers, list_name)
 
-    body = text.read_message(texts)
-    if not subject.text and body.diff:
+    body = text.read_answer(texts) if subject.reply else text.read_message(texts)
+    if not subject.text:
         subject = _in_body_subject(body.message, list_name) or subject
-    answer = kind.is_answer(subject, headers, body.content or "", has_diff=body.diff is not None)
-    if answer:
+    pull_url = pull.url(body.content or "") if not subject.reply else None
+    offers = body.diff is not None or pull_url is not None
+    answer = kind.is_answer(subject, headers, body.content or "", offers=offers)
+    if answer and not subject.reply:
         body = text.read_answer(texts)
-    pull_url = pull.url(body.content or "") if not answer else None
     what, reason = kind.tell(headers, subject, came.sender, body, pull_url, answer=answer)
     finer = bodies.read(body.message) if what in (Kind.PATCH, Kind.COVER) else _NO_PARTS
-    author, evidence = _author(finer, came, what, body)
-    unquoted = body.content or ""
-    found_links, base_commit, change_id = links.read(unquoted if answer else f"{unquoted}\n{body.tail}")
+    author, evidence = came.submitter, came.evidence
+    if body.diff and finer.in_body:
+        author, evidence = origin.of_text(came, finer, headers)
+    found_links, base_commit, change_id = links.read(f"{body.own}\n{body.tail}" if body.tail else body.own)
     key = identity.content_key(date, date_text, texts)
     blank = b"" if data.startswith(b"\n") else b"\n"
     defects += _missing(headers, subject, date)
@@ -76,9 +77,9 @@ def parse(raw: bytes) -> Mail:
         kind=what,
         kind_reason=reason,
         content=body.content,
-        diff=body.diff,
+        diff=body.diff.text if body.diff else None,
         parts=finer,
-        hash=fingerprint.patchwork(body.diff) if body.diff else None,
+        hash=fingerprint.patchwork(body.diff.text) if body.diff else None,
         patch_id=fingerprint.patch_id(body.diff) if body.diff else None,
         files=files.of(body.diff) if body.diff else (),
         trailers=_trailers(what, finer, texts, body, answer=answer),
@@ -101,7 +102,7 @@ def _plain(raw: bytes) -> bytes:
             data = b"\n".join(line.rstrip(b"\r") for line in data.split(b"\n"))
     if data.startswith((b"From ", b">From ")):
         data = data[data.find(b"\n") + 1 :] if b"\n" in data else b""
-    if data and not data.endswith(b"\n"):
+    if not data.endswith(b"\n"):
         data += b"\n"
     return data
 
@@ -119,26 +120,15 @@ def _in_body_subject(message: str, list_name: str | None) -> Subject | None:
     return subjects.parse(header.one_line(found.group(1)), list_name) if found else None
 
 
-def _author(finer: Parts, came: origin.Origin, what: Kind, body: text.Body) -> tuple[Person, str]:
-    if what is Kind.PATCH or (what is Kind.COVER and body.diff):
-        for name, value in finer.in_body:
-            if name == "From":
-                one = person(charset.clean(value))
-                if "@" in one.email:
-                    return one, "in-body From"
-    return came.submitter, came.evidence
-
-
 def _trailers(what: Kind, finer: Parts, texts: text.Texts, body: text.Body, *, answer: bool) -> tuple[Trailer, ...]:
     if what in (Kind.PATCH, Kind.COVER):
         return trailer.of_message(finer.message)
     if not answer:
         return ()
-    flowed = [
-        text.unflow(one, delsp=delsp) if is_flowed else one
-        for one, (is_flowed, delsp) in zip(texts.plain, texts.flowed, strict=True)
-    ]
-    return trailer.of_answer("\n".join(flowed) if flowed else body.content or "")
+    if any(flowed for flowed, _ in texts.flowed):
+        joined = [text.unflow(one, delsp=delsp) for one, (_, delsp) in zip(texts.plain, texts.flowed, strict=True)]
+        return trailer.of_answer(text.unquoted(joined))
+    return trailer.of_answer(body.own)
 
 
 def _missing(headers: header.Headers, subject: Subject, date: object) -> list[str]:

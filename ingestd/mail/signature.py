@@ -4,7 +4,7 @@ import re
 
 MAX_SIGNATURE = 15  # lines; a separator with more behind it ends nothing (people answer below signatures)
 
-_UNDERSCORES = re.compile(r"_+\Z")
+_SEPARATOR = re.compile(r"\n(?:-- |_+)(?=\n|\Z)")
 _LIST_RULE = re.compile(r"_{20,}\s*\Z")
 _LIST_WORDS = re.compile(
     r"\b(?:mailing list|listinfo|https?://|mailto:|unsubscribe|digest\b|[\w.+-]+@[\w-]+\.[\w.-]+)", re.IGNORECASE
@@ -23,25 +23,16 @@ def cut(text: str) -> tuple[str, str]:
     Patchwork cuts at the first line that is `-- ` or all underscores (reference: mail rules, section 6). Here such
     a line ends the text only with at most MAX_SIGNATURE lines behind it.
     """
-    if (
-        "\n-- \n" not in text
-        and "_\n" not in text
-        and not text.startswith("-- \n")
-        and not text.endswith(("_", "\n-- "))
-    ):
+    start = len(text.rstrip())
+    for _ in range(MAX_SIGNATURE + 1):
+        start = text.rfind("\n", 0, start)
+        if start < 0:
+            break
+    found = _SEPARATOR.search(text, start) if start >= 0 else _SEPARATOR.search("\n" + text)
+    if not found:
         return text, ""
-    lines = text.split("\n")
-    for at, line in enumerate(lines):
-        if (line == "-- " or (line[:1] == "_" and _UNDERSCORES.match(line))) and _short(lines, at):
-            return "\n".join(lines[:at]), "\n".join(lines[at:])
-    return text, ""
-
-
-def _short(lines: list[str], at: int) -> bool:
-    end = len(lines)
-    while end > at and not lines[end - 1].strip():
-        end -= 1
-    return end - at - 1 <= MAX_SIGNATURE
+    at = found.start() if start >= 0 else found.start() - 1
+    return text[: max(at, 0)], text[at + 1 :]
 
 
 def without_footer(text: str) -> str:
@@ -50,14 +41,16 @@ def without_footer(text: str) -> str:
     Conservative, since it decides what counts as the same mail: only at the very end, and only with the words of a
     list in it.
     """
-    lines = text.rstrip().split("\n")
-    for at in range(len(lines) - 1, max(-1, len(lines) - 1 - _MAX_FOOTER), -1):
+    if "_____" not in text[-2_000:] and "\n--" not in text[-2_000:]:
+        return text
+    head, *lines = text.rstrip().rsplit("\n", _MAX_FOOTER)
+    for at in range(len(lines) - 1, -1, -1):
         line = lines[at].rstrip()
         below = lines[at + 1 :]
         if _LIST_RULE.match(line):
-            if any(_LIST_WORDS.search(one) for one in below) or not any(one.strip() for one in below):
-                return "\n".join(lines[:at]).rstrip()
+            if any(_LIST_WORDS.search(one[:500]) for one in below) or not any(one.strip() for one in below):
+                return "\n".join((head, *lines[:at])).rstrip()
             return text
         if line == "--" and below and _DASH_FOOTER.search(below[0][:500]):
-            return "\n".join(lines[:at]).rstrip()
-    return text
+            return "\n".join((head, *lines[:at])).rstrip()
+    return "" if _LIST_RULE.match(head) and any(_LIST_WORDS.search(one[:500]) for one in lines) else text

@@ -9,7 +9,6 @@ MAX_TEXT = 10_000  # characters that are looked at
 
 _PATCHWORK_REPLY = re.compile(r"(?:re|fwd?)[:\s]\s*", re.IGNORECASE)
 _GROUP = re.compile(r"\[([^\]]*)\]\s*")
-_SEPARATORS = re.compile(r"[,\s]+")
 _MERCURIAL = re.compile(r"PATCH (\d+) of (\d+)(.*)", re.DOTALL)
 
 # What mail programs put before the subject of an answer, in the languages seen on lists; full-width colons too.
@@ -24,14 +23,17 @@ _LEADING = re.compile(r"[\[(]\s*(?=\[)|[\])}]\s*")
 
 _NUMBER = re.compile(r"(?<![\d./])(\d{1,4})\s*(?:/|\bof\b)\s*(\d{1,4})(?![\d./]|\w)", re.IGNORECASE)
 _VERSION = re.compile(
-    r"(?:^|(?<=[\s,;:(\-_]))(?:patch|rfc|rft|pull)?[-_.]?v(?:er(?:sion)?)?[-_. ]?(\d{1,3})(?:\.(\d{1,2}))?(?=$|[\s,;:)\]]|patch|rfc)",
+    r"(?:^|(?<=[\s,;:(\-_]))(?:patch|rfc|rft|pull)?[-_.]?v(?:er(?:sion)?)?[-_. ]?(\d{1,3})(?:\.(\d{1,2}))?"
+    r"(?=$|[\s,;:)\]]|patch|rfc)",
     re.IGNORECASE,
 )
 _TITLE_VERSION = re.compile(r"\((?:was:? )?v(\d{1,3})\)|^\s*v(\d{1,2})\s", re.IGNORECASE)
 _PAREN_VERSION = re.compile(r"\(v(\d{1,3})\)", re.IGNORECASE)
 _BARE_VERSION = re.compile(r"\bPATCH (\d{1,2})[ ,]+\d{1,4}/\d{1,4}", re.IGNORECASE)
 _UNBRACKETED = re.compile(r"(?:RFC\s+)?PATCH(?:\s+v\d{1,3})?\s+\d{1,4}/\d{1,4}(?=[\]:\s])", re.IGNORECASE)
-_LATE_GROUP = re.compile(r"\[([^\[\]]*\b(?:RFC|PATCH|PULL)[^\[\]]*)\]\s*", re.IGNORECASE)
+_LATE_GROUP = re.compile(r"\[([^\[\]]*)\]\s*")
+_PATCH_WORD = re.compile(r"\b(?:RFC|PATCH|PULL)", re.IGNORECASE)
+_WAS = re.compile(r"\s*[(\[]was\b.*", re.IGNORECASE)  # `new subject (Was: old subject)`
 _RESEND = re.compile(r"re-?(?:sen[dt]|post)", re.IGNORECASE)
 _RFC = re.compile(r"rf[ct]\b", re.IGNORECASE)
 _BRANCH_WORDS = frozenset(("for", "stable", "linux", "u-boot", "backport", "qemu", "openbmc", "lts"))
@@ -40,10 +42,10 @@ _BRANCH_WORDS = frozenset(("for", "stable", "linux", "u-boot", "backport", "qemu
 def parse(text: str, list_name: str | None = None) -> Subject:
     """Read a decoded, one-line subject. `list_name` is the tag a list adds (the first label of its List-Id)."""
     text = text[:MAX_TEXT]
-    name = _patchwork_name(text, list_name)
+    name, prefixes = _patchwork(text, list_name)
     reply, groups, title = _peel(text)
     inside = " ".join(group.replace("[", " ").replace("]", " ") for group in groups)
-    tags = tuple(token for token in _SEPARATORS.split(inside) if token)
+    tags = tuple(inside.replace(",", " ").split())
     number, total = _number(inside)
     version, reroll = _version(inside, number is not None)
     written = version is not None
@@ -52,7 +54,7 @@ def parse(text: str, list_name: str | None = None) -> Subject:
     return Subject(
         text=text,
         name=name,
-        prefixes=_prefixes(name, list_name),
+        prefixes=prefixes,
         title=title,
         tags=tags,
         reply=reply,
@@ -66,36 +68,31 @@ def parse(text: str, list_name: str | None = None) -> Subject:
     )
 
 
-def _tokens(inside: str, list_name: str | None) -> list[str]:
+def _tokens(inside: str, dropped: frozenset[str]) -> list[str]:
     """Patchwork's tokens of one bracket: PATCH and the list's own tag dropped."""
-    if found := _MERCURIAL.match(inside):
-        tokens = ["PATCH", f"{found.group(1)} of {found.group(2)}", *_SEPARATORS.split(found.group(3))]
+    if " of " in inside and (found := _MERCURIAL.match(inside)):
+        tokens = ["PATCH", f"{found.group(1)} of {found.group(2)}", *found.group(3).replace(",", " ").split()]
     else:
-        tokens = _SEPARATORS.split(inside)
-    dropped = {"patch", (list_name or "").lower(), ""}
+        tokens = inside.replace(",", " ").split()
     return [token for token in tokens if token.lower() not in dropped]
 
 
-def _brackets(text: str, list_name: str | None) -> tuple[list[str], str]:
-    tokens: list[str] = []
+def _patchwork(text: str, list_name: str | None) -> tuple[str, tuple[str, ...]]:
+    """Patchwork's `name` and `prefixes` (reference: mail rules, section 4)."""
     at = 0
-    while found := _GROUP.match(text, at):
-        tokens += _tokens(found.group(1), list_name)
-        at = found.end()
-    return tokens, text[at:]
-
-
-def _patchwork_name(text: str, list_name: str | None) -> str:
-    """Patchwork's `name` (reference: mail rules, section 4)."""
     if found := _PATCHWORK_REPLY.match(text):
-        text = text[found.end() :]
-    tokens, rest = _brackets(text, list_name)
+        at = found.end()
+    dropped = frozenset(("patch", (list_name or "").lower()))
+    tokens: list[str] = []
+    while text[at : at + 1] == "[" and (found := _GROUP.match(text, at)):
+        tokens += _tokens(found.group(1), dropped)
+        at = found.end()
+    rest = text[at:]
     name = f"[{','.join(tokens)}] {rest}" if tokens else rest
-    return " ".join(name.split())[:MAX_NAME]
-
-
-def _prefixes(name: str, list_name: str | None) -> tuple[str, ...]:
-    return tuple(_brackets(name, list_name)[0])
+    name = " ".join(name.split())[:MAX_NAME]
+    if not tokens or not (found := _GROUP.match(name)):
+        return name, ()
+    return name, tuple(_tokens(found.group(1), dropped))
 
 
 def _peel(text: str) -> tuple[bool, list[str], str]:
@@ -104,21 +101,26 @@ def _peel(text: str) -> tuple[bool, list[str], str]:
     groups: list[str] = []
     at = 0
     while True:
-        mark = _REPLY.match(text, at) or _FORWARD.match(text, at)
-        if mark or (inner := _INNER_SUBJECT.match(text, at)):
+        bracket = text[at : at + 1] == "["
+        mark = None if bracket else _REPLY.match(text, at) or _FORWARD.match(text, at)
+        inner = None if groups or bracket else _INNER_SUBJECT.match(text, at)
+        if front := mark or inner:
             reply = reply or mark is not None
-            at = (mark or inner).end()
+            at = front.end()
         elif inside := _nested(text, at):
             groups.append(inside)
             at = _skip_blanks(text, at + len(inside) + 2)
         else:
             break
     title = text[at:].strip()
+    if "was" in title.lower():
+        title = _WAS.sub("", title)
     if not groups:
         if found := _UNBRACKETED.match(title):
             return reply, [found.group()], title[found.end() :].lstrip("]: ").strip()
-        if (found := _LATE_GROUP.search(title)) and found.end() < len(title):
-            return reply or bool(_REPLY.search(title[: found.start()])), [found.group(1)], title[found.end() :].strip()
+        late = next((found for found in _LATE_GROUP.finditer(title) if _PATCH_WORD.search(found.group(1))), None)
+        if late and late.end() < len(title):
+            return reply, [late.group(1)], title[late.end() :].strip()
     return reply, groups, title
 
 
@@ -132,6 +134,9 @@ def _nested(text: str, at: int) -> str:
     """The inside of the bracket that opens at `at`, inner brackets and all; empty where none opens or closes."""
     if text[at : at + 1] != "[":
         return ""
+    end = text.find("]", at)
+    if end < 0 or "[" not in text[at + 1 : end]:
+        return text[at + 1 : max(end, 0)]
     depth = 0
     for end in range(at, min(len(text), at + 500)):
         if text[end] == "[":
@@ -140,8 +145,7 @@ def _nested(text: str, at: int) -> str:
             depth -= 1
             if not depth:
                 return text[at + 1 : end]
-    end = text.find("]", at)
-    return text[at + 1 : end] if end >= 0 else ""
+    return text[at + 1 : text.find("]", at)]
 
 
 def _number(inside: str) -> tuple[int | None, int | None]:
@@ -162,8 +166,8 @@ def _version(inside: str, numbered: bool) -> tuple[int | None, int | None]:
         branch = bool(before) and before[-1].lower().strip(",-") in _BRANCH_WORDS
         if dotted is None and not branch and (numbered or int(found.group(1)) <= 3):
             dotted = int(found.group(1)), int(found.group(2))
-    if dotted is None and (found := _BARE_VERSION.search(inside)):
-        return int(found.group(1)), None
+    if dotted is None and (bare := _BARE_VERSION.search(inside)):
+        return int(bare.group(1)), None
     return dotted or (None, None)
 
 

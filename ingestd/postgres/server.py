@@ -38,6 +38,14 @@ STEADY = 60.0  # seconds of service after which a crash counts as the first
 POLL = 0.02  # seconds
 # The server sees nothing of our environment but this: no PG* settings, no NOTIFY_SOCKET, no secrets.
 KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "LD_PRELOAD")
+# What connecting may meet while a server starts or ends.
+NOT_YET = (
+    OSError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
 SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
@@ -291,7 +299,7 @@ class Postgres:
             return None
 
     def _forget_dead_server(self) -> None:
-        """Remove the postmaster.pid of a dead server: PostgreSQL does not when a zombie or a stranger has its number.
+        """Remove the lock files of a dead server: PostgreSQL does not when a zombie or a stranger has its number.
 
         We hold the server lock, so ours is dead. One started by hand has no lock, but stands in the cluster.
         """
@@ -299,19 +307,16 @@ class Postgres:
         if stranger is not None:
             raise UnavailableError(f"{self.cluster}: in use by a PostgreSQL that is not ours, process {stranger}")
         (self.cluster / "postmaster.pid").unlink(missing_ok=True)
+        for left in socket_directory(self.directory).glob(".s.PGSQL.*"):
+            left.unlink()
 
     async def _connects(self, database: str) -> bool:
         try:
             await self._execute(database, "SELECT")
-        except (
-            OSError,
-            asyncpg.CannotConnectNowError,
-            asyncpg.ConnectionDoesNotExistError,
-            asyncpg.InvalidCatalogNameError,
-        ):
-            return False
         except asyncpg.TooManyConnectionsError:
             return True
+        except (*NOT_YET, asyncpg.InvalidCatalogNameError):
+            return False
         except asyncpg.PostgresError as error:
             raise UnavailableError(f"{self.cluster}: PostgreSQL refuses us: {error}") from error
         return True

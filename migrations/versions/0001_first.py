@@ -286,9 +286,9 @@ VIEWS = [
     CREATE VIEW ingestd_v1.message AS
     SELECT m.id, l.list_id, m.message_id, m.content_key, m.key, m.kind, m.kind_reason, m.subject, m.date,
            m.date_text, m.received_at, m.author_name, m.author_email, m.author_evidence, m.sender_name,
-           m.sender_email, m.submitter_name, m.submitter_email, m.in_reply_to[1] AS in_reply_to, m."references", m.thread AS thread_id,
-           m.parent AS parent_id, m.headers, m.content, m.charset, m.lossy, m.defects, m.parser_version,
-           encode(m.raw_sha256, 'hex') AS raw_sha256
+           m.sender_email, m.submitter_name, m.submitter_email, m.in_reply_to[1] AS in_reply_to, m."references",
+           m.thread AS thread_id, m.parent AS parent_id, m.headers, m.content, m.charset, m.lossy, m.defects,
+           m.parser_version, encode(m.raw_sha256, 'hex') AS raw_sha256
     FROM ingestd.message m
     JOIN ingestd.list l ON l.id = m.list
     """,

@@ -1,0 +1,159 @@
+"""Names and addresses, and the person behind a munged From."""
+
+import pytest
+from mails import diff, mail
+
+from ingestd.mail import address
+from ingestd.mail.parse import parse
+from ingestd.mail.values import Person
+
+
+@pytest.mark.parametrize(
+    ("value", "name", "email"),
+    [
+        ("Ann Author <ann@example.org>", "Ann Author", "ann@example.org"),
+        ('"Author, Ann" <ann@example.org>', "Author, Ann", "ann@example.org"),
+        ("Author, Ann <ann@example.org>", "Author, Ann", "ann@example.org"),
+        ('"Ann \\"A\\" Author" <ann@example.org>', 'Ann "A" Author', "ann@example.org"),
+        ("'Ann Author' <ann@example.org>", "Ann Author", "ann@example.org"),
+        ("Ann O'Brien <o'brien@example.org>", "Ann O'Brien", "o'brien@example.org"),
+        ("Ann (QEMU) <ann@example.org>", "Ann (QEMU)", "ann@example.org"),
+        ("Spencer Ku (=?utf-8?b?5Y+k?=) <s@example.org>", "Spencer Ku (古)", "s@example.org"),
+        ("ann@example.org", "", "ann@example.org"),
+        ("<ann@example.org>", "", "ann@example.org"),
+        ("ann@example.org (Ann Author)", "Ann Author", "ann@example.org"),
+        ("ann at example.org (Ann Author)", "Ann Author", "ann@example.org"),
+        ("root@localhost", "", "root@localhost"),
+        ("Ann <ann+list@example.org>", "Ann", "ann+list@example.org"),
+        ("=?utf-8?q?Ann=2C_A?= <ann@example.org>", "Ann, A", "ann@example.org"),
+        ('"=?utf-8?q?J=C3=BCrgen?=" <j@example.org>', "Jürgen", "j@example.org"),
+        ("=?utf-8?b?QW5uIDxhbm5AZXhhbXBsZS5vcmc+?=", "Ann", "ann@example.org"),
+        ("Ann<ann@example.org>", "Ann", "ann@example.org"),
+        ("Ann  Author\n <ann@example.org>", "Ann Author", "ann@example.org"),
+        ("Ann <ann@example.org<mailto:ann@example.org>>", "Ann", "ann@example.org"),
+        ("Ann <ann@bücher.example>", "Ann", "ann@bücher.example"),
+        ("Ann <ann@example.org", "Ann", "ann@example.org"),
+        ("~user <user@git.sr.ht>", "~user", "user@git.sr.ht"),
+        ("Nobody", "Nobody", ""),
+        ("", "", ""),
+    ],
+)
+def test_a_person(value: str, name: str, email: str) -> None:
+    assert address.person(value) == Person(name, email)
+
+
+def test_people_of_one_field() -> None:
+    people = address.people('A <a@x>, "B, C" <b@x>; d@x (D), Group: e@x, f@x;')
+    assert [one.email for one in people] == ["a@x", "b@x", "d@x", "e@x", "f@x"]
+
+
+def test_from_is_the_author_of_an_ordinary_mail() -> None:
+    read = parse(mail("1@x", "[PATCH] x", diff()))
+    assert read.author == read.sender == read.submitter == Person("Ann Author", "ann@example.org")
+    assert (read.author_evidence, read.munged) == ("from", False)
+
+
+@pytest.mark.parametrize(
+    ("author", "headers", "expected", "evidence"),
+    [
+        (
+            "Ann Author via demo <demo@example.org>",
+            [("X-Original-From", "Ann Author <ann@home.org>")],
+            Person("Ann Author", "ann@home.org"),
+            "x-original-from",
+        ),
+        (
+            "Ann Author via demo <demo@example.org>",
+            [("Reply-To", "Ann Author <ann@home.org>")],
+            Person("Ann Author", "ann@home.org"),
+            "reply-to",
+        ),
+        (
+            '"Author, Ann via demo" <demo@example.org>',
+            [("Reply-To", '"Author, Ann" <ann@home.org>')],
+            Person("Author, Ann", "ann@home.org"),
+            "reply-to",
+        ),
+        (
+            '"Author, Ann via demo" <demo@example.org>',
+            [("Cc", "Bob <b@x.org>, Ann Author <ann@home.org>"), ("Reply-To", "demo@example.org")],
+            Person("Ann Author", "ann@home.org"),
+            "cc",
+        ),
+        (
+            "Ann Author via demo <demo@example.org>",
+            [("Reply-To", "ann@home.org")],
+            Person("Ann Author", "ann@home.org"),
+            "reply-to",
+        ),
+        (
+            "Ann  Author via <demo@example.org>",
+            [("Reply-to", " Ann Author <ann@home.org>")],
+            Person("Ann Author", "ann@home.org"),
+            "reply-to",
+        ),
+        (
+            "Ann Author via B4 Relay <devnull+ann.home.org@kernel.org>",
+            [("X-Original-From", "Ann Author <ann@home.org>")],
+            Person("Ann Author", "ann@home.org"),
+            "x-original-from",
+        ),
+        (
+            "Ann Author via demo <demo@example.org>",
+            [("X-Original-Sender", "ann@home.org")],
+            Person("Ann Author", "ann@home.org"),
+            "x-original-sender",
+        ),
+        (
+            "Ann Author via demo <demo@example.org>",
+            [("Reply-To", "a@x.org, b@x.org")],
+            Person("Ann Author via demo", "demo@example.org"),
+            "from, munged",
+        ),
+    ],
+)
+def test_a_munged_from_is_undone(author: str, headers: list[tuple[str, str]], expected: Person, evidence: str) -> None:
+    read = parse(mail("1@x", "[PATCH] x", diff(), author=author, headers=headers))
+    assert read.author == read.submitter == expected
+    assert read.author_evidence == evidence
+    assert read.munged
+    assert read.sender.email == address.person(author).email
+
+
+def test_two_strangers_behind_one_list_stay_two() -> None:
+    one = parse(mail("1@x", "x", author="Ann via demo <demo@example.org>"))
+    two = parse(mail("2@x", "x", author="Bob via demo <demo@example.org>"))
+    assert one.author != two.author
+
+
+def test_a_name_with_via_in_it_is_no_munging_by_itself() -> None:
+    read = parse(mail("1@x", "x", author="Via Rail <via@example.org>"))
+    assert not read.munged
+
+
+def test_the_in_body_from_is_the_author_and_the_header_the_sender() -> None:
+    read = parse(mail("1@x", "[PATCH] x", "From: Bob Both <bob@home.org>\n\nMessage.\n---\n" + diff()))
+    assert read.author == Person("Bob Both", "bob@home.org")
+    assert read.author_evidence == "in-body From"
+    assert read.sender == read.submitter == Person("Ann Author", "ann@example.org")
+    assert read.parts.message == "Message."
+
+
+def test_an_in_body_from_that_a_list_munged_is_healed_by_a_trailer() -> None:
+    body = (
+        "From: Chen Zhang via demo <demo@example.org>\n\nMessage.\n\nSigned-off-by: Chen Zhang <chen@home.org>\n"
+        "Signed-off-by: Ann Author <ann@example.org>\n---\n" + diff()
+    )
+    assert parse(mail("1@x", "[PATCH] x", body)).author == Person("Chen Zhang", "chen@home.org")
+
+
+def test_in_body_froms_that_contradict_each_other_are_not_believed() -> None:
+    body = "From: Bob <bob@x.org>\n\nFrom: Carl <carl@x.org>\n\nMessage.\n---\n" + diff()
+    read = parse(mail("1@x", "[PATCH] x", body))
+    assert read.author == Person("Ann Author", "ann@example.org")
+    assert read.author_evidence == "from, in-body Froms disagree"
+
+
+def test_a_quoted_from_in_an_answer_makes_no_author() -> None:
+    read = parse(mail("1@x", "Re: [PATCH] x", "From: Bob <bob@x.org>\n\n> text\n"))
+    assert read.author.email == "ann@example.org"

@@ -1,0 +1,157 @@
+"""Message and diff apart: Patchwork's rules, and where they are mended."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mails import diff as made
+from mails import mail
+
+from ingestd.mail import diff
+from ingestd.mail.parse import parse
+
+MESSAGE = "Why.\n\nSigned-off-by: Ann <ann@example.org>\n---\n f | 2 +-\n\n"
+HUNK = "@@ -1 +1 @@\n-a\n+b\n"
+SIGNATURE = "-- \n2.39.5\n\n"
+
+
+def _split(text: str) -> tuple[str, str | None, str]:
+    split = diff.split(text)
+    return split.message, split.diff.text if split.diff else None, split.tail
+
+
+def test_an_ordinary_patch() -> None:
+    assert _split(MESSAGE + made("f") + SIGNATURE) == (MESSAGE, made("f"), SIGNATURE + "\n")
+
+
+def test_text_without_a_diff_stays_whole() -> None:
+    text = "--- a heading\nIndex: 3\ndiff is a word\n*** stars\n"
+    assert _split(text) == (text + "\n", None, "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        made("a") + made("b"),
+        "--- a/f\n+++ b/f\n@@ -1 +1 @@\n-a\n+b\n",
+        "--- a/f\t2026-01-01 00:00:00\n+++ b/f\t2026-01-01 00:00:00\n@@ -1,2 +1,1 @@ int main(void)\n a\n-b\n",
+        "Index: f\n=====================================\n--- f\t(revision 1)\n+++ f\t(working copy)\n" + HUNK,
+        "Index: f\nRCS file: /f,v\nretrieving revision 1.1\ndiff -u -r1.1 f\n--- f\t1 Jan\n+++ f\t2 Jan\n" + HUNK,
+        "diff -r 0123456789ab f\n--- a/f\tThu Jan 01 00:00:00 1970\n+++ b/f\tThu Jan 01 00:00:00 1970\n" + HUNK,
+        "diff --git a/f b/g\nsimilarity index 100%\nrename from f\nrename to g\n",
+        "diff --git a/f b/g\nsimilarity index 90%\ncopy from f\ncopy to g\nindex 1..2\n--- a/f\n+++ b/g\n" + HUNK,
+        "diff --git a/f b/f\nold mode 100644\nnew mode 100755\n",
+        "diff --git a/f b/f\nnew file mode 100644\nindex 0000000..e69de29\n",
+        "diff --git a/f b/f\ndeleted file mode 100644\nindex e69de29..0000000\n",
+        "diff --git a/s b/s\nindex 1..2 160000\n--- a/s\n+++ b/s\n@@ -1 +1 @@\n-Subproject 1\n+Subproject 2\n",
+        "--- a/f\n+++ b/f\n@@ -1 +1 @@\n-a\n\\ No newline at end of file\n+b\n\\ No newline at end of file\n",
+        "--- a/f\n+++ b/f\n@@ -1,2 +1,2 @@\n--- removed line that looks like a file\n+++ added one\n c\n",
+    ],
+)
+def test_every_kind_of_diff_is_found(text: str) -> None:
+    assert _split(MESSAGE + text + SIGNATURE) == (MESSAGE, text, SIGNATURE + "\n")
+
+
+def test_blank_context_lines_that_lost_their_blank_count() -> None:
+    text = "--- a/f\n+++ b/f\n@@ -1,4 +1,4 @@\n a\n\n-b\n+c\n d\n"
+    split = diff.split(MESSAGE + text + SIGNATURE)
+    assert split.diff is not None
+    assert split.diff.text == text
+    assert not split.diff.whole
+
+
+def test_a_diff_that_is_cut_off_keeps_what_there_is() -> None:
+    text = "--- a/f\n+++ b/f\n@@ -1,40 +1,40 @@\n a\n-b"
+    split = diff.split(MESSAGE + text)
+    assert split.diff is not None
+    assert split.diff.text == text + "\n"
+    assert not split.diff.whole
+
+
+# What Patchwork misreads, and we do not.
+
+
+@pytest.mark.parametrize("line", ["diff is alt prepended to the labels", "diff -u output was:", "Index: see the table"])
+def test_prose_that_begins_like_a_diff_stays_in_the_message(line: str) -> None:
+    message = f"Why. The only\n{line}\nas expected.\n\nSigned-off-by: Ann <ann@example.org>\n---\n\n"
+    assert _split(message + made("f")) == (message, made("f"), "\n")
+
+
+def test_the_header_of_the_file_behind_a_binary_one_belongs_to_the_diff() -> None:
+    text = "diff --git a/i b/i\nindex 1..2 100644\nGIT binary patch\nliteral 3\nKcmZQzV1NJ\n\n" + made("f")
+    assert _split(MESSAGE + text + SIGNATURE) == (MESSAGE, text, SIGNATURE + "\n")
+
+
+def test_a_signature_ends_binary_data() -> None:
+    text = "diff --git a/i b/i\nindex 1..2 100644\nGIT binary patch\nliteral 3\nKcmZQzV1NJ\n\n"
+    assert _split(MESSAGE + text + SIGNATURE) == (MESSAGE, text, SIGNATURE + "\n")
+
+
+def test_binary_files_that_differ_are_a_diff() -> None:
+    text = "diff --git a/i b/i\nindex 1..2 100644\nBinary files a/i and b/i differ\n"
+    assert _split(MESSAGE + text + SIGNATURE) == (MESSAGE, text, SIGNATURE + "\n")
+
+
+def test_a_context_diff_is_a_diff() -> None:
+    text = "*** a/f\t2026\n--- b/f\t2026\n***************\n*** 1,2 ****\n! a\n  b\n--- 1,2 ----\n! c\n  b\n"
+    message, found, _ = _split(MESSAGE + text + SIGNATURE)
+    assert (message, found) == (MESSAGE, text)
+
+
+def test_rules_and_signatures_above_the_diff_end_nothing() -> None:
+    body = "Heading\n_______\n\nText\n-- \nmore text\n\nSigned-off-by: Ann <a@x>\n---\n\n" + made("f") + SIGNATURE
+    read = parse(mail("1@x", "[PATCH] x", body))
+    assert read.content == "Heading\n_______\n\nText\n-- \nmore text\n\nSigned-off-by: Ann <a@x>\n---"
+    assert read.parts.message.endswith("Signed-off-by: Ann <a@x>")
+
+
+def test_a_signature_with_much_behind_it_ends_nothing() -> None:
+    quoted = "".join(f"> line {number}\n" for number in range(30))
+    read = parse(mail("1@x", "Re: x", "I agree.\n-- \nAnn\n\n" + quoted))
+    assert read.content == ("I agree.\n-- \nAnn\n\n" + quoted).strip()
+
+
+def test_a_signature_at_the_end_is_cut() -> None:
+    assert parse(mail("1@x", "Re: x", "I agree.\n\n-- \nAnn\n")).content == "I agree."
+    assert parse(mail("1@x", "Re: x", "I agree.\n_____________\nlist\nlink\n")).content == "I agree."
+    assert parse(mail("1@x", "Re: x", "-- \nAnn\n")).content is None
+
+
+def test_text_between_files_does_not_end_the_diff() -> None:
+    read = parse(mail("1@x", "[PATCH] x", MESSAGE + made("a") + "\nAnd the other one:\n\n" + made("b") + SIGNATURE))
+    assert [file.path for file in read.files] == ["a", "b"]
+
+
+def test_a_quoted_diff_is_no_diff() -> None:
+    quoted = "".join(f"> {line}\n" for line in made("f").split("\n"))
+    read = parse(mail("1@x", "Re: [PATCH] x", "On Monday Ann wrote:\n" + quoted + "Looks good.\n"))
+    assert (read.kind, read.diff, read.hash, read.patch_id, read.files) == ("reply", None, None, None, ())
+
+
+def test_an_unquoted_diff_in_an_answer_is_told_and_the_text_stays_whole() -> None:
+    body = "> how?\n\nLike this:\n\n" + made("f") + "\nthanks\n"
+    read = parse(mail("1@x", "Re: [PATCH] x", body))
+    assert read.kind == "reply"
+    assert read.diff == made("f")
+    assert read.content == body.strip()
+
+
+LINES = st.sampled_from(
+    [
+        "", " ", " a", "+a", "-a", "--- a/f", "+++ b/f", "--- ", "@@ -1 +1 @@", "@@ -1,2 +1,3 @@", "@@ -0,0 +1 @@",
+        "diff ", "diff --git a/f b/f", "Index: f", "=====", "index 1..2", "rename from f", "rename to g",
+        "old mode 1", "new mode 2", "GIT binary patch", "Binary files a and b differ", "-- ", "text",
+        "\\ No newline at end of file", "*** a", "***************",
+    ]
+)  # fmt: skip
+
+
+@given(st.lists(LINES, max_size=40))
+def test_no_line_is_lost_or_made_up(lines: list[str]) -> None:
+    text = "\n".join(lines)
+    split = diff.split(text)
+    parts = split.message + (split.diff.text if split.diff else "") + split.tail
+    assert sorted(parts.rstrip("\n").split("\n")) == sorted(text.rstrip("\n").split("\n")) or not text.strip("\n")
+    if split.diff:
+        assert "\n".join(split.diff.lines) + "\n" == split.diff.text
+        again = diff.split(split.diff.text)
+        assert again.diff is not None

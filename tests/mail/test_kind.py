@@ -1,0 +1,74 @@
+"""What a mail is, and why."""
+
+import pytest
+from mails import diff, mail
+
+from ingestd.mail.parse import parse
+from ingestd.mail.values import Kind
+
+PULL = (
+    "The following changes since commit 0123456789:\n\n  Title\n\nare available in the Git repository at:\n\n"
+    "  https://git.example.org/x.git tags/y\n\nfor you to fetch changes up to 1:\n\n  T\n\n"
+)
+QUOTED = "On Monday Bob wrote:\n> one\n> two\n> three\nAnswer.\n"
+SHORTLOG = "Hello.\n\nAnn Author (2):\n  One\n  Two\n\n f | 2 +-\n 2 files changed, 2 insertions(+)\n"
+
+
+@pytest.mark.parametrize(
+    ("subject", "body", "options", "kind"),
+    [
+        ("[PATCH] x", diff(), {}, "patch"),
+        ("x", diff(), {}, "patch"),
+        ("[RFC] x", diff(), {"reply_to": "0@x"}, "patch"),
+        ("[PATCH 0/2] x", "Text.\n", {}, "cover"),
+        ("[PATCH 0/1] x", diff(), {}, "cover"),
+        ("[PULL 00/20] x", PULL, {}, "cover"),
+        ("[GIT PULL] x", PULL, {}, "pull"),
+        ("[GIT PULL] x", PULL + QUOTED, {"reply_to": "0@x"}, "pull"),
+        ("Re: [GIT PULL] x", PULL, {"reply_to": "0@x"}, "reply"),
+        ("Please pull", PULL, {}, "pull"),
+        ("Re: [PATCH] x", "Fine.\n", {}, "reply"),
+        ("AW: [PATCH] x", "Fine.\n", {}, "reply"),
+        ("Re: [PATCH] x", diff(), {"reply_to": "0@x"}, "reply"),
+        ("[PATCH 1/2] x", QUOTED, {}, "reply"),
+        ("[PATCH 0/2] x", QUOTED, {"reply_to": "0@x"}, "reply"),
+        ("[PATCH 0/2] x", QUOTED + SHORTLOG, {"reply_to": "0@x"}, "cover"),
+        ("x", "Text.\n", {"reply_to": "0@x"}, "reply"),
+        ("x", "Text.\n", {}, "other"),
+        ("[PATCH 1/1] x", "Why.\n\nSigned-off-by: Ann <a@x>\n---\n", {}, "patch"),
+        ("[PATCH 1/1] x", "I have sent a patch.\n", {}, "other"),
+        ("[v8] x", SHORTLOG, {}, "cover"),
+        ("[PATCH] x: y can be static", diff(), {"author": "kernel test robot <lkp@intel.com>"}, "notice"),
+        ("Re: [PATCH] x", "Hi.\n", {"author": "kernel test robot <oliver.sang@intel.com>"}, "notice"),
+        ("[syzbot] x", "Hi.\n", {"author": "syzbot <syzbot+0123@syzkaller.appspotmail.com>"}, "notice"),
+        ("Re: [PATCH] x", "Hello.\n", {"author": "patchwork-bot+netdevbpf@kernel.org"}, "notice"),
+        ("Re: [GIT PULL] x", "Merged.\n", {"author": "pr-tracker-bot@kernel.org"}, "notice"),
+        (
+            "Re: [PATCH] x",
+            "> a\n\nMy bot found errors running 'make dt_binding_check':\n",
+            {"reply_to": "0@x"},
+            "notice",
+        ),
+        ('Patch "x" has been added to the 6.1-stable tree', diff(), {}, "notice"),
+        ('FAILED: patch "[PATCH] x" failed to apply to 6.1-stable tree', diff(), {}, "notice"),
+        ("Re: [PATCH] x", "Hi.\n", {"headers": [("Auto-Submitted", "auto-replied")]}, "notice"),
+        ("Re: [PATCH] x", "Hi.\n", {"headers": [("Auto-Submitted", "no")]}, "reply"),
+        ("Undelivered Mail Returned to Sender", "Hi.\n", {"author": "MAILER-DAEMON@x.org"}, "notice"),
+        ("[Bug 1827005] [NEW] x", "Hi.\n", {"author": "Bob <1827005@bugs.launchpad.net>"}, "notice"),
+        ("Interdiff of x", diff(), {"reply_to": "0@x"}, "notice"),
+    ],
+)
+def test_kind(subject: str, body: str, options: dict[str, object], kind: str) -> None:
+    read = parse(mail("1@x", subject, body, **options))  # type: ignore[arg-type]
+    assert read.kind == kind
+    assert read.kind_reason
+
+
+def test_a_pull_cover_keeps_its_url() -> None:
+    read = parse(mail("1@x", "[PULL 00/20] x", PULL))
+    assert (read.kind, read.pull_url) == (Kind.COVER, "https://git.example.org/x.git tags/y")
+
+
+def test_a_reason_never_holds_text_of_the_mail() -> None:
+    reasons = {parse(mail("1@x", f"[PATCH {number}/9] secret", diff())).kind_reason for number in range(1, 9)}
+    assert len(reasons) == 1

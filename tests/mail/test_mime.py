@@ -1,0 +1,271 @@
+"""MIME shapes, transfer encodings, charsets."""
+
+import base64
+import email.message
+import email.policy
+import quopri
+
+import pytest
+from mails import diff
+
+from ingestd.mail import charset, mime, text
+from ingestd.mail.parse import parse
+from ingestd.mail.values import Kind
+
+HEAD = b"From: Ann <ann@example.org>\nSubject: [PATCH] x\nMessage-ID: <1@x>\nDate: Mon, 2 Nov 2026 10:00:00 +0000\n"
+BODY = "Message.\n---\n f | 2 +-\n\n" + diff("f")
+
+
+def _single(body: bytes, kind: str = "text/plain", encoding: str = "8bit", head: bytes = HEAD) -> bytes:
+    return head + f"Content-Type: {kind}\nContent-Transfer-Encoding: {encoding}\n\n".encode() + body
+
+
+def _multi(kind: str, *parts: tuple[str, str], head: bytes = HEAD) -> bytes:
+    body = "".join(f"--=b\n{headers}\n\n{content}\n" for headers, content in parts)
+    return head + f'Content-Type: multipart/{kind}; boundary="=b"\n\npreamble\n{body}--=b--\nepilogue\n'.encode()
+
+
+def _types(raw: bytes) -> list[str]:
+    from ingestd.mail import header
+
+    fields, body, _ = header.split(raw)
+    return [part.type for part in mime.leaves(header.read(fields)[0], body)[0]]
+
+
+def test_every_transfer_encoding_gives_the_same_mail() -> None:
+    plain = parse(_single(BODY.encode()))
+    crlf = BODY.replace("\n", "\r\n").encode()
+    for encoded, encoding in [
+        (base64.encodebytes(BODY.encode()), "base64"),
+        (base64.encodebytes(BODY.encode()), "BASE64"),
+        (base64.encodebytes(crlf), "base64"),
+        (quopri.encodestring(BODY.encode()), "quoted-printable"),
+        (quopri.encodestring(crlf).replace(b"\r\n", b"=0D\n"), "quoted-printable"),
+        (BODY.encode(), "7bit"),
+        (BODY.encode(), "binary"),
+    ]:
+        mail = parse(_single(encoded, encoding=encoding))
+        assert (mail.content, mail.diff, mail.hash, mail.patch_id) == (
+            plain.content,
+            plain.diff,
+            plain.hash,
+            plain.patch_id,
+        ), encoding
+        assert mail.content_key == plain.content_key
+
+
+def test_what_a_list_appends_to_base64_is_kept_as_text() -> None:
+    encoded = base64.encodebytes(b"Hello, this is a line of text\n") + b"_____\nlist info (here): x\n"
+    mail = parse(_single(encoded, encoding="base64"))
+    assert mail.content == "Hello, this is a line of text"
+    assert "text within base64" in mail.defects
+
+
+@pytest.mark.parametrize(
+    ("raw", "types"),
+    [
+        (_multi("mixed", ("Content-Type: text/plain", "a"), ("", "b")), ["text/plain", "text/plain"]),
+        (
+            _multi("alternative", ("Content-Type: text/plain", "a"), ("Content-Type: text/html", "b")),
+            ["text/plain", "text/html"],
+        ),
+        (HEAD + b"Content-Type: multipart/mixed; boundary=b\n\nno parts at all\n", ["text/plain"]),
+        (HEAD + b"Content-Type: multipart/mixed\n\nno boundary\n", ["multipart/mixed"]),
+        (HEAD + b"Content-Type: multipart/mixed; boundary=b\n\n--b\n\nnot closed", ["text/plain"]),
+        (
+            HEAD + b"Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: multipart/signed; boundary=c\n\n"
+            b"--c\n\ntext\n--c\nContent-Type: application/pgp-signature\n\nsig\n--c--\n\n--b\n\nfooter\n--b--\n",
+            ["text/plain", "application/pgp-signature", "text/plain"],
+        ),
+        (
+            HEAD + b"Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: multipart/mixed; boundary=c\n\n"
+            b"--c\n\ninner never closed\n--b\n\nouter goes on\n--b--\n",
+            ["text/plain", "text/plain"],
+        ),
+        (
+            HEAD + b"Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: message/rfc822\n\n"
+            b"Subject: inner\n\nwhat somebody else says\n--b--\n",
+            ["message/rfc822"],
+        ),
+    ],
+)
+def test_the_tree_becomes_a_flat_list(raw: bytes, types: list[str]) -> None:
+    assert _types(raw) == types
+
+
+def test_leaves_agree_with_the_standard_library() -> None:
+    outer = email.message.EmailMessage(policy=email.policy.SMTP.clone(linesep="\n"))
+    outer["Subject"] = "x"
+    outer.set_content("plain\n")
+    outer.add_alternative("<p>html</p>\n", subtype="html")
+    outer.add_attachment(b"\0\1binary", maintype="application", subtype="octet-stream", filename="ü b.bin")
+    outer.add_attachment("attached\n", filename="a.txt")
+    from ingestd.mail import header
+
+    fields, body, _ = header.split(outer.as_bytes())
+    parts, defects = mime.leaves(header.read(fields)[0], body)
+    theirs = [part for part in outer.walk() if not part.is_multipart()]
+    assert [part.type for part in parts] == [part.get_content_type() for part in theirs]
+    assert [part.data for part in parts] == [part.get_payload(decode=True) for part in theirs]
+    assert [part.filename for part in parts] == [part.get_filename() or "" for part in theirs]
+    assert defects == []
+
+
+def test_depth_and_number_are_bounded() -> None:
+    deep = HEAD + b"Content-Type: multipart/mixed; boundary=b0\n\n"
+    for depth in range(5000):
+        deep += b"--b%d\nContent-Type: multipart/mixed; boundary=b%d\n\n" % (depth, depth + 1)
+    mail = parse(deep + b"--b5000\n\nbottom\n")
+    assert f"multiparts nested deeper than {mime.MAX_DEPTH}" in mail.defects
+    many = parse(HEAD + b"Content-Type: multipart/mixed; boundary=b\n\n" + b"--b\n\nx\n" * 20_000)
+    assert f"more than {mime.MAX_PARTS} MIME parts" in many.defects
+    assert many.content
+
+
+def test_html_only_mail_becomes_text_and_says_so() -> None:
+    mail = parse(
+        _single(
+            b"<html><head><style>x{}</style></head><body><p>Hello&nbsp;all,<br>two &lt; three</p></body>", "text/html"
+        )
+    )
+    assert mail.content == "Hello all,\ntwo < three"
+    assert "text made from HTML" in mail.defects
+
+
+def test_html_whose_only_plain_part_is_the_lists_footer() -> None:
+    mail = parse(
+        _multi(
+            "mixed",
+            ("Content-Type: text/html", "<p>Hello</p>"),
+            ("Content-Type: text/plain", "_" * 47 + "\ndemo mailing list\nhttps://lists.example.org/listinfo/demo\n"),
+        )
+    )
+    assert mail.content == "Hello"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["text/x-patch", "text/x-diff", 'application/octet-stream; name="0001-x.patch"', 'text/plain; name="a.diff"'],
+)
+def test_a_patch_may_be_attached(kind: str) -> None:
+    mail = parse(_multi("mixed", ("Content-Type: text/plain", "Please apply."), (f"Content-Type: {kind}", diff("f"))))
+    assert mail.kind is Kind.PATCH
+    assert mail.diff == diff("f")
+    assert mail.content == "Please apply."
+
+
+def test_an_attached_format_patch_file_is_taken_apart() -> None:
+    attached = (
+        "From 0123456789012345678901234567890123456789 Mon Sep 17 00:00:00 2001\nFrom: Bob <bob@x.org>\n"
+        "Date: Mon, 2 Nov 2026 09:00:00 +0000\nSubject: [PATCH] y\n\nWhy.\n\nSigned-off-by: Bob <bob@x.org>\n---\n"
+        + diff("f")
+    )
+    mail = parse(_multi("mixed", ("Content-Type: text/plain", "See below."), ("Content-Type: text/x-patch", attached)))
+    assert mail.diff == diff("f")
+    assert mail.content == "See below."
+    assert mail.parts.message == "Why.\n\nSigned-off-by: Bob <bob@x.org>"
+    assert mail.author.email == "bob@x.org"
+
+
+def test_several_attached_patches_are_one_diff() -> None:
+    mail = parse(
+        _multi(
+            "mixed",
+            ("Content-Type: text/plain", "Two."),
+            ("Content-Type: text/x-patch", diff("a")),
+            ("Content-Type: text/x-patch", diff("b")),
+        )
+    )
+    assert [file.path for file in mail.files] == ["a", "b"]
+
+
+def test_an_attached_diff_without_a_tag_in_the_subject_is_no_patch() -> None:
+    head = HEAD.replace(b"[PATCH] x", b"an idea")
+    mail = parse(
+        _multi("mixed", ("Content-Type: text/plain", "Hm."), ("Content-Type: text/x-patch", diff("f")), head=head)
+    )
+    assert (mail.kind, mail.diff is not None) == (Kind.OTHER, True)
+
+
+def test_a_whole_mail_of_octets_that_is_text_is_read() -> None:
+    mail = parse(_single(BODY.replace("\n", "\r\n").encode(), "application/octet-stream; x-default=true"))
+    assert (mail.kind, mail.diff) == (Kind.PATCH, diff("f"))
+
+
+@pytest.mark.parametrize(
+    ("data", "declared", "expected", "used", "lossy"),
+    [
+        (b"abc", None, "abc", "utf-8", False),
+        (b"abc", "us-ascii", "abc", "us-ascii", False),
+        ("ü".encode(), "us-ascii", "ü", "utf-8", False),
+        (b"\xfc", "us-ascii", "ü", "windows-1252", False),
+        (b"\xfc", None, "ü", "windows-1252", False),
+        ("ü".encode() + b" \xfc", "utf-8", "ü ü", "utf-8", True),
+        (b"\xfc", "iso-8859-1", "ü", "iso-8859-1", False),
+        ("ü".encode(), "y", "ü", "utf-8", False),
+        ("ü".encode(), "X-UNKNOWN", "ü", "utf-8", False),
+        (b"\x81", None, "\ufffd", "windows-1252", True),
+        ("中文".encode("gb2312"), "gb2312", "中文", "gb2312", False),
+        ("㐀".encode("gb18030"), "gb2312", "㐀", "gb18030", False),
+        ("日本".encode("iso-2022-jp"), "ISO-2022-JP", "日本", "iso-2022-jp", False),
+        (b"abc", "base64", "abc", "utf-8", False),
+        (b"abc", "unicode_escape", "abc", "utf-8", False),
+        ("ü".encode(), '"utf-8"', "ü", "utf-8", False),
+    ],
+)
+def test_charsets(data: bytes, declared: str | None, expected: str, used: str, lossy: bool) -> None:
+    assert charset.decode(data, declared) == (expected, used, lossy)
+
+
+def test_a_latin_1_letter_loses_no_patch() -> None:
+    body = BODY.replace("Message.", "Reviewed-by: C\udce9dric").encode("utf-8", "surrogateescape")
+    mail = parse(_single(body, "text/plain; charset=utf-8"))
+    assert mail.diff == diff("f")
+    assert mail.content is not None
+    assert mail.content.startswith("Reviewed-by: Cédric")
+    assert mail.lossy
+    assert "text does not fit its charset" in mail.defects
+
+
+def test_a_byte_order_mark_is_no_text() -> None:
+    mail = parse(
+        _single(
+            b"\xef\xbb\xbfFrom: Bob <bob@x.org>\n\nMessage.\n---\n" + diff("f").encode(), "text/plain; charset=utf-8"
+        )
+    )
+    assert mail.content is not None
+    assert mail.content.startswith("From: Bob")
+    assert mail.author.email == "bob@x.org"
+
+
+def test_rfc_2231_parameters() -> None:
+    part = (
+        "Content-Type: application/octet-stream;\n name*0*=utf-8'en'0001-%C3%BC;\n name*1=\".pat\";\n name*2=ch",
+        diff("f"),
+    )
+    mail = parse(_multi("mixed", ("Content-Type: text/plain", "x"), part))
+    assert mail.diff == diff("f")
+
+
+def test_flowed_text_is_joined_for_trailers_but_stays_as_sent() -> None:
+    head = HEAD.replace(b"[PATCH] x", b"Re: [PATCH] x")
+    mail = parse(_single(b"Reviewed-by: Ann Author \n<ann@example.org>\n", "text/plain; format=flowed", head=head))
+    assert mail.content == "Reviewed-by: Ann Author \n<ann@example.org>"
+    assert [trailer.person_email for trailer in mail.trailers] == ["ann@example.org"]
+
+
+def test_delsp_takes_the_blank_of_a_soft_break_away() -> None:
+    assert text.unflow("a \nb\n", delsp=True) == "ab\n"
+    assert text.unflow("a \nb\n-- \nc\n> q \n> r\n", delsp=False) == "a b\n-- \nc\n> q \n> r\n"
+
+
+def test_a_stuffed_flowed_diff_is_made_whole() -> None:
+    stuffed = "\n".join(" " + line if line.startswith((" ", "From ")) else line for line in BODY.split("\n"))
+    mail = parse(_single(stuffed.encode(), "text/plain; format=flowed"))
+    assert mail.diff == diff("f")
+
+
+def test_a_diff_that_only_says_it_is_flowed_stays_as_it_is() -> None:
+    plain = BODY.replace(" one", " \tone")
+    mail = parse(_single(plain.encode(), "text/plain; format=flowed"))
+    assert mail.diff == diff("f").replace(" one", " \tone")

@@ -1,0 +1,1 @@
+"""Tests of the embedded PostgreSQL, each with a server of its own."""
