@@ -32,12 +32,8 @@ async def serve(config: Config, ready: Callable[[list[str]], None] = lambda _: N
 
     UserError, before anything is accepted, when the database, the schema or an address cannot be used.
     """
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-
-    # Start: the database first, then its schema, then the sockets.
-    async with own_database(config) as database:
+    # Start: the database first, then its schema, then the sockets. A signal ends us at once until mail is accepted.
+    async with own_database(config) as (database, supervisor):
         await prepare(config, database)
         ingest = Ingest(
             database,
@@ -53,8 +49,12 @@ async def serve(config: Config, ready: Callable[[list[str]], None] = lambda _: N
             ready(addresses)
 
             # Serve: sessions and the committer do all the work.
+            stop = asyncio.Event()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, stop.set)
             stopped = asyncio.create_task(stop.wait(), name="stop")
-            await asyncio.wait({stopped, committer}, return_when=asyncio.FIRST_COMPLETED)
+            parts = {committer, supervisor}
+            await asyncio.wait({stopped, *parts}, return_when=asyncio.FIRST_COMPLETED)
             stopped.cancel()
 
             # Drain: no new mail, what is under way is finished, then the database goes.
@@ -62,34 +62,44 @@ async def serve(config: Config, ready: Callable[[list[str]], None] = lambda _: N
             for cut in await asyncio.gather(*(listener.drain(config.limits.drain) for listener in listeners)):
                 if cut:
                     log.warning("connections_cut", count=cut)
-            if committer.done():
-                raise BrokenError("the committer ended") from committer.exception()
+            for part in parts:
+                if part.done():
+                    raise BrokenError(f"a part of the daemon ended: {part.get_name()}") from part.exception()
         finally:
-            committer.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await committer
+            await _cancel(committer)
     log.info("stopped")
 
 
 @asynccontextmanager
-async def own_database(config: Config) -> AsyncIterator[Database]:
-    """The database of the daemon: the configured one, else an embedded one that is started again when it dies."""
-    if config.database.url:
-        async with _connect(config, config.database.url) as database:
-            yield database
-        return
-    directory, bindir = _embedded(config)
-    server = Postgres(directory, bindir=bindir)
-    await server.start()
-    supervisor = asyncio.create_task(server.supervise(), name="postgres")
-    try:
-        async with _connect(config, server.url) as database:
-            yield database
-    finally:
-        supervisor.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await supervisor
-        await server.stop()
+async def own_database(config: Config) -> AsyncIterator[tuple[Database, asyncio.Task[None]]]:
+    """The database of the daemon, and the task that keeps it up: it never ends by itself.
+
+    That is the configured database, else an embedded one that is started again when it dies.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        url = config.database.url
+        if url:
+            keeper = _forever()
+        else:
+            directory, bindir = _embedded(config)
+            server = Postgres(directory, bindir=bindir)
+            await server.start()
+            stack.push_async_callback(server.stop)
+            url, keeper = server.url, server.supervise()
+        supervisor = asyncio.create_task(keeper, name="PostgreSQL's supervisor")
+        stack.push_async_callback(_cancel, supervisor)
+        yield await stack.enter_async_context(_connect(config, url)), supervisor
+
+
+async def _forever() -> None:
+    """Nothing to supervise: somebody else looks after a database that is configured."""
+    await asyncio.Event().wait()
+
+
+async def _cancel(task: "asyncio.Task[None]") -> None:
+    """Cancel a task and wait for its end; how it ended before is not asked here."""
+    task.cancel()
+    await asyncio.wait({task})
 
 
 @asynccontextmanager

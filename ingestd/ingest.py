@@ -3,8 +3,8 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -123,7 +123,6 @@ class Committer:
         self._bell = asyncio.Event()
         self._poisons = 0  # quarantined, since a mail was stored
         self._most = BATCH_MAILS  # in a batch; less after one that took too long, so that a dear mail ends up alone
-        self.fault: str | None = None  # why the last batch was not stored; None when it was
 
     async def put(self, mail: Arrival | Poison) -> Outcome:
         """Wait until `mail` is committed, or is known not to be."""
@@ -216,18 +215,21 @@ class Committer:
             stored = await save.batch(connection, arrivals)
         self._poisons = 0
         self._most = min(BATCH_MAILS, self._most * 2)
-        self.fault = None
         return list(stored)
 
     def _give_up(self, error: BaseException) -> Temporary:
-        self.fault = engine.reason(error)
-        log.error("batch_failed", error=self.fault, sqlstate=engine.sqlstate(error))
+        log.error("batch_failed", error=engine.reason(error), sqlstate=engine.sqlstate(error))
         return engine.temporary(error)
 
     async def _one_by_one(self, arrivals: Sequence[Arrival], error: Exception) -> list[Outcome]:
         """Find the mail that made the batch fail: each alone, and the bad ones to quarantine."""
         if len(arrivals) > 1:
-            return [outcome for arrival in arrivals for outcome in await self._store([arrival])]
+            outcomes: list[Outcome] = []
+            for arrival in arrivals:
+                outcomes += await self._store([arrival])
+                if isinstance(outcomes[-1], MailError):  # the database is gone: the others would only wait for it
+                    break
+            return outcomes + [Temporary(str(outcomes[-1])) for _ in arrivals[len(outcomes) :]]
         (arrival,) = arrivals
         recipients = [recipient for own in arrival.lists.values() for recipient in own]
         poison = _poison(arrival.raw, arrival.raw_sha256, error, recipients, list(arrival.lists), arrival.envelope)
@@ -236,9 +238,8 @@ class Committer:
     async def _quarantine(self, poison: Poison) -> Outcome:
         """Keep a mail that cannot be stored. Many in a row are our fault: then the mail server keeps them."""
         if self._poisons >= POISON_LIMIT:
-            self.fault = f"{self._poisons} mails in a row went to quarantine"
-            log.error("quarantine_closed", error=self.fault)
-            return Temporary(self.fault)
+            log.error("quarantine_closed", poisons=self._poisons)
+            return Temporary(f"{self._poisons} mails in a row went to quarantine")
         try:
             async with self._database.ingest() as connection:
                 await save.quarantine(connection, [poison])
@@ -285,7 +286,7 @@ class Ingest:
     @asynccontextmanager
     async def room(self, size: int | None) -> AsyncIterator[None]:
         """Room for one mail of `size` octets, for as long as the block lasts. Full when none comes free in time."""
-        wanted = UNANNOUNCED if size is None else size
+        wanted = max(size or 0, UNANNOUNCED)
         load = self.load
         try:
             async with asyncio.timeout(self._queue_wait), load.changed:
@@ -307,6 +308,15 @@ class Ingest:
             async with load.changed:
                 load.changed.notify_all()
 
+    @contextmanager
+    def _holding(self, size: int) -> Iterator[None]:
+        """Count a mail's octets once more while it commits: we hold it, and what was read of it."""
+        self.load.bytes += size
+        try:
+            yield
+        finally:
+            self.load.bytes -= size
+
     async def take(
         self,
         raw: bytes,
@@ -319,11 +329,12 @@ class Ingest:
         """Store one mail; return once it is committed. MailError, with the reply for the peer, when it is not."""
         began = time.monotonic()
         envelope = Envelope(datetime.now(UTC), envelope_from, peer)
-        if len(raw) > LONG_MAIL:
-            mail = await asyncio.to_thread(read, raw, envelope, self.router, recipients, list_id)
-        else:
-            mail = read(raw, envelope, self.router, recipients, list_id)
-        outcome = await self.committer.put(mail)
+        with self._holding(len(raw)):
+            if len(raw) > LONG_MAIL:
+                mail = await asyncio.to_thread(read, raw, envelope, self.router, recipients, list_id)
+            else:
+                mail = read(raw, envelope, self.router, recipients, list_id)
+            outcome = await self.committer.put(mail)
         facts: dict[str, object] = {"peer": peer, "recipients": len(recipients), "bytes": len(raw)} | _facts(mail)
         seconds = round(time.monotonic() - began, 4)
         if isinstance(outcome, MailError):

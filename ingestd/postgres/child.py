@@ -21,7 +21,9 @@ def become(parent: int, uid: int, gid: int, command: list[str]) -> None:
         os.setuid(uid)
     if sys.platform == "linux":
         # After setuid, which clears it.
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.prctl(PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0) != 0:
+            raise OSError(ctypes.get_errno(), "prctl refused")
     if os.getppid() != parent:
         sys.exit("the parent is gone")  # it died before the kernel was asked
     os.execv(command[0], command)  # noqa: S606 - no shell is what we want

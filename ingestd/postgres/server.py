@@ -170,7 +170,10 @@ class Postgres:
 
     async def _claim(self, patience: float) -> None:
         """Take the directory for this process: two servers on one cluster would destroy it."""
-        self.directory.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+        if not self.directory.exists():
+            self.directory.mkdir(parents=True)
+            # Root's server runs as somebody else, who has to get through.
+            self.directory.chmod(0o711 if os.geteuid() == 0 else 0o700)
         owner = open_lock(self.directory / "owner.lock")
         try:
             if not await wait_lock(owner, limit=patience):
@@ -284,7 +287,8 @@ class Postgres:
                 orphan = self._orphan()
                 log.warning("postgresql_still_stopping", pid=orphan)
                 if orphan is not None:
-                    os.kill(orphan, signal.SIGINT)
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(orphan, signal.SIGINT)
         except BaseException:
             os.close(lock)
             raise
@@ -294,9 +298,18 @@ class Postgres:
         """The server that postmaster.pid names, if it runs: not a zombie, not another process that got its number."""
         try:
             pid = int((self.cluster / "postmaster.pid").read_text(encoding="ascii").split()[0])
-            return pid if Path(f"/proc/{pid}/cwd").samefile(self.cluster) else None
-        except (FileNotFoundError, PermissionError, ProcessLookupError, ValueError, IndexError):
+        except (FileNotFoundError, ValueError, IndexError):
             return None
+        process = Path(f"/proc/{pid}")
+        try:
+            try:
+                here = (process / "cwd").samefile(self.cluster)
+            except PermissionError:  # root of a container may not look; what anybody may see has to do
+                name, _, state = (process / "stat").read_text(encoding="utf-8").partition("(")[2].rpartition(")")
+                here = name == "postgres" and state.split()[0] != "Z"
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        return pid if here else None
 
     def _forget_dead_server(self) -> None:
         """Remove the lock files of a dead server: PostgreSQL does not when a zombie or a stranger has its number.
@@ -333,17 +346,18 @@ class Postgres:
 
     def _reason(self) -> str:
         """Why the last program ended, in its own words: its last fatal line, else the last one."""
-        with self._log.open("rb") as file:
-            file.seek(max(self._log_start, self._log.stat().st_size - 64 * 1024))
+        with open(self._log, "rb", opener=open_private) as file:
+            file.seek(max(self._log_start, os.fstat(file.fileno()).st_size - 64 * 1024))
             lines = file.read().decode(errors="replace").splitlines()
         marks = ("FATAL:  ", "PANIC:  ", "error: ")
         fatal = [line.partition(mark)[2] for line in lines for mark in marks if mark in line]
         return (fatal or lines or ["it said nothing"])[-1].strip()
 
     def _trim_log(self) -> None:
-        if self._log.stat().st_size > LOG_LIMIT:
-            os.truncate(self._log, 0)  # the server appends, so it goes on at the new end
-            self._log_start = 0
+        with contextlib.suppress(FileNotFoundError):  # somebody tidied up; the server has its own descriptor
+            if self._log.stat().st_size > LOG_LIMIT:
+                os.truncate(self._log, 0)  # the server appends, so it goes on at the new end
+                self._log_start = 0
 
 
 async def _end(process: subprocess.Popen[bytes]) -> None:

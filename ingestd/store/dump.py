@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import text
 
+from ingestd.errors import InputError
 from ingestd.mail import Person
 from ingestd.series.values import Member
 from ingestd.store import heads
@@ -62,9 +63,10 @@ async def lines(database: Database, list_id: str | None = None) -> AsyncIterator
     async with database.engine.connect() as connection:
         await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         found = await connection.execute(text('SELECT list_id FROM ingestd.list ORDER BY list_id COLLATE "C"'))
-        for one in found.scalars().all():
-            if list_id is not None and one != list_id:
-                continue
+        lists = found.scalars().all()
+        if list_id is not None and list_id not in lists:
+            raise InputError(f"{list_id}: no such list")
+        for one in lists if list_id is None else [list_id]:
             for query, line in ((_MESSAGES, _message), (_SERIES, _series)):
                 async with connection.stream(text(query), {"list_id": one}) as result:
                     async for row in result.mappings():

@@ -141,7 +141,7 @@ def _raise_durability(connection: Any, _record: object) -> None:  # noqa: ANN401
     cursor = connection.cursor()
     cursor.execute(
         "SELECT set_config('synchronous_commit', 'on', false) "
-        "WHERE current_setting('synchronous_commit') IN ('off', 'local')"
+        "WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')"
     )
     cursor.close()
 

@@ -206,12 +206,12 @@ async def _write_mails(
     connection: AsyncConnection, members: Iterable[_Mail], grouped: Thread, ids: Mapping[str, int]
 ) -> None:
     """Bring key, parent and about of each mail up to date."""
-    kinds = {grouped.keys[mail.fact.identity]: mail.fact.kind for mail in members}
+    abouts = _abouts({grouped.keys[mail.fact.identity]: mail.fact.kind for mail in members}, grouped.parents)
     changed = []
     for mail in members:
         key = grouped.keys[mail.fact.identity]
         parent = grouped.parents.get(key)
-        about = _about(key, grouped.parents, kinds)
+        about = abouts[key]
         row = (key, None if parent is None else ids[parent], None if about is None else ids[about])
         if row != (mail.key, mail.parent, mail.about):
             changed.append((mail.id, *row))
@@ -228,12 +228,21 @@ async def _write_mails(
         )
 
 
-def _about(key: str, parents: Mapping[str, str | None], kinds: Mapping[str, str]) -> str | None:
-    """The patch, cover or pull request that a mail is or answers, however far up; parents have no cycles."""
-    at: str | None = key
-    while at is not None and kinds[at] not in SUBJECTS:
-        at = parents.get(at)
-    return at
+def _abouts(kinds: Mapping[str, str], parents: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Key -> key of the patch, cover or pull request that the mail is or answers, however far up.
+
+    `kinds`: key -> kind. Parents have no cycles. Each mail is visited once, however long a chain is.
+    """
+    abouts: dict[str, str | None] = {key: key for key, kind in kinds.items() if kind in SUBJECTS}
+    for key in kinds:
+        chain = []
+        at: str | None = key
+        while at is not None and at not in abouts:
+            chain.append(at)
+            at = parents.get(at)
+        found = None if at is None else abouts[at]
+        abouts |= dict.fromkeys(chain, found)
+    return abouts
 
 
 async def _load_series(connection: AsyncConnection, threads: Collection[int]) -> dict[int, _Old]:

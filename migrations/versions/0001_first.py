@@ -315,7 +315,13 @@ VIEWS = [
     SELECT s.id, l.list_id, s.key, s.name, s.kind, s.version, s.total, s.received, s.complete,
            c.message_id AS cover_message_id, s.author_name, s.author_email, s.date, s.change_id,
            s.supersedes,
-           (SELECT min(n.id) FROM ingestd.series n WHERE n.supersedes = s.id) AS superseded_by,
+           (
+               SELECT n.id
+               FROM ingestd.series n
+               WHERE n.supersedes = s.id
+               ORDER BY n.version, n.date, n.key COLLATE "C"
+               LIMIT 1
+           ) AS superseded_by,
            s.evidence AS supersedes_evidence, s.version_inferred, s.thread AS thread_id
     FROM ingestd.series s
     JOIN ingestd.list l ON l.id = s.list
@@ -348,11 +354,13 @@ VIEWS = [
     CREATE VIEW ingestd_v1.link AS
     SELECT m.message_id, l.list_id, k.type, k.target AS target_message_id,
            (
-               SELECT min(coalesce(sp.posted_in, s.id))
+               SELECT s.id
                FROM ingestd.message t
                LEFT JOIN ingestd.series_patch sp ON sp.message = t.id AND sp.role <> 'carried'
-               LEFT JOIN ingestd.series s ON s.cover = t.id
+               JOIN ingestd.series s ON s.id = sp.posted_in OR s.cover = t.id
                WHERE t.key = k.target AND t.list = m.list
+               ORDER BY s.key COLLATE "C"
+               LIMIT 1
            ) AS resolved_series_id
     FROM ingestd.link k
     JOIN ingestd.message m ON m.id = k.message

@@ -71,7 +71,7 @@ async def test_many_poisonous_mails_in_a_row_are_our_fault(store: Store, monkeyp
     outcomes = [outcome for raw in bad for outcome in await store.put(raw)]
     assert outcomes[:3] == [[], [], []]
     assert all(isinstance(outcome, Temporary) for outcome in outcomes[3:])
-    assert store.committer.fault == "3 mails in a row went to quarantine"
+    assert str(outcomes[3]) == "3 mails in a row went to quarantine"
     await store.put(GOOD[0])
     assert await store.put(bad[4]) == [[]]
 
@@ -183,19 +183,25 @@ async def test_after_a_batch_that_takes_too_long_come_smaller_ones(store: Store,
 
 
 async def test_there_is_room_for_so_many_mails_and_then_it_is_full(store: Store) -> None:
-    taker = Ingest(store.database, Router(), queue_mails=2, queue_bytes=10**6, queue_wait=0.05)
+    taker = Ingest(store.database, Router(), queue_mails=2, queue_bytes=3 * 2**20, queue_wait=0.05)
     async with taker.room(10), taker.room(10):
         with pytest.raises(Full, match="full"):
             async with taker.room(10):
                 pass
-    async with taker.room(900_000):
+    async with taker.room(2**20 + 1):
         with pytest.raises(Full):
-            async with taker.room(200_000):
+            async with taker.room(2 * 2**20):
                 pass
         async with taker.room(50_000):
             pass
+    async with taker.room(1):
+        # It was larger than it said.
+        with taker._holding(2**21 + 1), pytest.raises(Full):
+            async with taker.room(10):
+                pass
+    assert (taker.load.mails, taker.load.bytes) == (0, 0)
     # A mail larger than all the room there is would wait for ever: alone it gets in.
-    async with taker.room(2_000_000):
+    async with taker.room(2**23):
         pass
 
 
