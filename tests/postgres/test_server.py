@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -274,25 +275,67 @@ async def test_dead_server_whose_number_a_stranger_got(made_directory: Path) -> 
         stranger.wait()
 
 
-async def test_server_started_by_hand_is_left_alone(made_directory: Path) -> None:
-    async with running(made_directory) as server:
+@asynccontextmanager
+async def by_hand(directory: Path) -> AsyncIterator[subprocess.Popen[bytes]]:
+    """A server on the cluster that somebody starts without us."""
+    async with running(directory) as server:
         account = programs.choose_account(server.cluster)
         program = Path(f"/proc/{server.pid}/exe").readlink()  # one that the account may run
-    by_hand = subprocess.Popen(
-        [program, "-D", server.cluster, "-k", made_directory / "run", "-h", ""],
+    process = subprocess.Popen(
+        [program, "-D", server.cluster, "-k", directory / "run", "-h", ""],
         user=account.uid,
         group=account.gid,
         cwd="/",
         stderr=subprocess.DEVNULL,
     )
     try:
-        await until((made_directory / "run/.s.PGSQL.5432").exists)
-        with pytest.raises(UnavailableError, match=f"not ours, process {by_hand.pid}$"):
-            await Postgres(made_directory).start()
-        assert by_hand.poll() is None
+        await until((directory / "run/.s.PGSQL.5432").exists)
+        yield process
+        assert process.poll() is None
     finally:
-        by_hand.send_signal(signal.SIGINT)
-        by_hand.wait()
+        process.send_signal(signal.SIGINT)
+        process.wait()
+
+
+async def test_server_started_by_hand_is_left_alone(made_directory: Path) -> None:
+    async with by_hand(made_directory) as process:
+        with pytest.raises(UnavailableError, match=f"not ours, process {process.pid}$"):
+            await Postgres(made_directory).start()
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv")
+async def test_server_started_by_hand_is_seen_from_a_container(made_directory: Path) -> None:
+    """Root of a container may not look into the processes of other users."""
+    code = (
+        "import asyncio, sys, pathlib; from ingestd.postgres import Postgres\n"
+        "try: asyncio.run(Postgres(pathlib.Path(sys.argv[1])).start())\n"
+        "except Exception as error: print(error)"
+    )
+    async with by_hand(made_directory) as process:
+        limited = ["setpriv", "--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace", sys.executable, "-c", code]
+        said = subprocess.run([*limited, made_directory], capture_output=True, text=True, check=True).stdout
+        assert said.endswith(f"not ours, process {process.pid}\n")
+
+
+async def test_umask_does_not_shut_the_server_out(data_directory: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        async with running(data_directory / "new") as server:
+            assert await server.answers()
+    finally:
+        os.umask(before)
+
+
+async def test_log_that_was_removed_is_no_obstacle(made_directory: Path) -> None:
+    async with running(made_directory) as server:
+        up = asyncio.Event()
+        supervisor = asyncio.create_task(server.supervise(up=up.set))
+        (made_directory / "postgres.log").unlink()
+        await asyncio.sleep(0.3)
+        os.kill(server.pid or 0, signal.SIGKILL)
+        await asyncio.wait_for(up.wait(), 20)
+        supervisor.cancel()
+        await asyncio.wait([supervisor])
 
 
 async def test_long_path_has_its_socket_elsewhere(data_directory: Path) -> None:
