@@ -199,5 +199,5 @@ def announce(addresses: list[str]) -> None:
     """Tell a person at a terminal where mail goes, and how to send a first patch."""
     for address in addresses:
         print(f"ingestd: listening on {address}", flush=True)  # noqa: T201 - this is for the person who started it
-    command = f"git format-patch -1 --stdout --thread | {sys.executable} -m ingestd deliver --list demo.example.org"
+    command = f"git format-patch -1 --stdout | {sys.executable} -m ingestd deliver --list demo.example.org"
     print(f"ingestd: try it, in any git checkout: {command}", flush=True)  # noqa: T201
