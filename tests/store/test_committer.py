@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from mails import mail
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from store.conftest import Store
 
@@ -19,7 +20,7 @@ from ingestd.ingest import Committer, Ingest, Router
 from ingestd.postgres import Postgres
 from ingestd.series import group
 from ingestd.series.values import Fact, Thread
-from ingestd.store import migrate, save
+from ingestd.store import engine, migrate, save
 from ingestd.store.engine import Database
 from ingestd.store.values import Arrival, Envelope, Stored
 
@@ -233,3 +234,10 @@ async def server_process(data_directory: Path) -> AsyncIterator[Postgres]:
     await server.start()
     yield server
     await server.stop()
+
+
+async def test_faults_are_said_without_the_mail(store: Store) -> None:
+    with pytest.raises(DBAPIError) as caught:
+        await store.ask("SELECT CAST(:secret AS text), 1 / 0", secret="what somebody wrote")
+    assert "what somebody wrote" not in str(caught.value)
+    assert engine.reason(caught.value) == "division by zero"

@@ -1,6 +1,7 @@
 """The database is a function of the mails: order, batches, repetition and parallelism don't change it."""
 
 import asyncio
+import json
 import random
 
 import pytest
@@ -135,3 +136,47 @@ async def test_who_superseded_a_series_that_is_gone_falls_back_in_any_order(stor
     await quiet_store.put_batches([[plain], [new], [old], [munged]])
     assert await store.dump() == await quiet_store.dump()
     assert (await store.series())["new@example.org"]["supersedes"] == "old@example.org"
+
+
+async def test_nobody_can_forge_the_key_of_another_mail_in_any_order(store: Store, quiet_store: Store) -> None:
+    variants = [
+        patch("used@example.org", "[PATCH] First", file="a.c"),
+        patch("used@example.org", "[PATCH] Second", file="b.c", new="4", date="Tue, 3 Nov 2026 10:00:00 +0000"),
+    ]
+    await store.put_batches([variants])
+    (key,) = [line for line in await store.series() if "#" in line]
+    forged = patch(key, "[PATCH] Third", file="c.c", reply_to="used@example.org")
+    answer = reply("answer@example.com", key, "[PATCH] Third", "Which one?\n")
+    await store.put_batches([[forged, answer]])
+    lines = [json.loads(line) for line in await store.dump()]
+    keys = [line["key"] for line in lines if line["type"] == "message"]
+    assert len(set(keys)) == len(keys) == 4
+    (parent,) = [line["parent"] for line in lines if line["key"] == "answer@example.com"]
+    assert parent.startswith(f"{key}#")
+    await quiet_store.put_batches([[answer], [forged], *([raw] for raw in reversed(variants))])
+    assert await quiet_store.dump() == await store.dump()
+
+
+@pytest.mark.parametrize("order", [[1, 2, 3], [1, 3, 2], [3, 2, 1]])
+async def test_the_first_that_replaces_a_series_is_the_oldest_whatever_came_first(
+    store: Store, order: list[int]
+) -> None:
+    mails = {
+        version: patch(
+            f"v{version}@example.org",
+            "[PATCH] Title" if version == 1 else f"[PATCH v{version}] Title",
+            new=f"version{version}",
+            date=f"Mon, {version} Nov 2026 10:00:00 +0000",
+        )
+        for version in order
+    }
+    await store.put_batches([[mails[version]] for version in order])
+    found = await store.ask(
+        "SELECT s.key, n.key FROM ingestd_v1.series s "
+        "LEFT JOIN ingestd_v1.series n ON n.id = s.superseded_by ORDER BY 1"
+    )
+    assert found == [
+        ("v1@example.org", "v2@example.org"),
+        ("v2@example.org", "v3@example.org"),
+        ("v3@example.org", None),
+    ]
