@@ -44,14 +44,14 @@ async def serve(config: Config, ready: Callable[[list[str]], None] = lambda _: N
         )
         committer = asyncio.create_task(ingest.committer.run(), name="committer")
         try:
+            stop = asyncio.Event()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, stop.set)
             listeners, addresses = await listen(config, ingest)
             log.info("serving", addresses=addresses, database=database.name)
             ready(addresses)
 
             # Serve: sessions and the committer do all the work.
-            stop = asyncio.Event()
-            for number in (signal.SIGTERM, signal.SIGINT):
-                asyncio.get_running_loop().add_signal_handler(number, stop.set)
             stopped = asyncio.create_task(stop.wait(), name="stop")
             parts = {committer, supervisor}
             await asyncio.wait({stopped, *parts}, return_when=asyncio.FIRST_COMPLETED)

@@ -181,14 +181,8 @@ class Committer:
         return outcomes
 
     async def _commit(self, mails: Sequence[Arrival | Poison]) -> list[Outcome]:
-        arrivals = [mail for mail in mails if isinstance(mail, Arrival)]
-        outcomes: dict[int, Outcome] = {}
-        for arrival, outcome in zip(arrivals, await self._store(arrivals), strict=True):
-            outcomes[id(arrival)] = outcome
-        for mail in mails:
-            if isinstance(mail, Poison):
-                outcomes[id(mail)] = await self._quarantine(mail)
-        return [outcomes[id(mail)] for mail in mails]
+        stored = iter(await self._store([mail for mail in mails if isinstance(mail, Arrival)]))
+        return [await self._quarantine(mail) if isinstance(mail, Poison) else next(stored) for mail in mails]
 
     async def _store(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
         """A batch that fails on one mail is tried again mail by mail; a lost connection or race once as a whole."""

@@ -47,6 +47,8 @@ def value(row: Mapping[str, Any], members: Iterable[Member], revision_keys: Iter
 
 async def load(connection: AsyncConnection, ids: Collection[int]) -> dict[int, Head]:
     """The series with these ids, whole."""
+    if not ids:
+        return {}
     wanted = {"ids": list(ids)}
     found = await connection.execute(
         text("""

@@ -249,6 +249,8 @@ async def _load_series(connection: AsyncConnection, threads: Collection[int]) ->
     """The stored series of `threads`, by id."""
     found = await connection.execute(select(schema.series).where(schema.series.c.thread.in_(threads)))
     old = {row["id"]: _Old(row["id"], dict(row)) for row in found.mappings()}
+    if not old:
+        return {}
     member = schema.series_patch
     for series, number, message, role, posted_in in await connection.execute(
         select(member.c.series, member.c.number, member.c.message, member.c.role, member.c.posted_in).where(

@@ -27,6 +27,8 @@ async def revise(
     `touched`: ids of series that were made or changed. `past`, `present`: these and the removed ones as they were and
     as they are. `revise.revise` looks at a series and its direct neighbours only, so no other answer can change.
     """
+    if not (touched or past):  # most mails are replies, which change no series
+        return []
     changed: dict[Key, list[Series]] = defaultdict(list)
     growth: Counter[Key] = Counter()
     for states, sign in ((past, -1), (present, 1)):

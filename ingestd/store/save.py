@@ -174,11 +174,17 @@ async def _place(
         id_of[identity]: {(identity[0], key) for key in link.keys(fact.of(wanted[identity].best.mail))}
         for identity in changed
     }
-    loose = await _loosened(connection, {id_of[identity]: keys[id_of[identity]] for identity in better})
+    loose = (
+        set()
+        if not better
+        else await _loosened(connection, {id_of[identity]: keys[id_of[identity]] for identity in better})
+    )
     placed = await threads.link(connection, keys, loose)
-    # Only now: linking finds the thread of a mail by the keys it had.
-    for table in (schema.patch, schema.file, schema.trailer, schema.link, schema.link_key):
-        await connection.execute(delete(table).where(table.c.message.in_([id_of[identity] for identity in better])))
+    if better:
+        # Only now: linking finds the thread of a mail by the keys it had.
+        messages = [id_of[identity] for identity in better]
+        for table in (schema.patch, schema.file, schema.trailer, schema.link, schema.link_key):
+            await connection.execute(delete(table).where(table.c.message.in_(messages)))
     await rows.add(
         connection,
         schema.message,
