@@ -1,12 +1,15 @@
 """Names and addresses of From and its kin (RFC 5322 section 3.4), read with patience and in linear time."""
 
 import re
+from functools import lru_cache
 
 from ingestd.mail import header
 from ingestd.mail.values import Person
 
 MAX_PEOPLE = 2_000
 MAX_LENGTH = 998  # characters of a name or an address
+
+_SHORT = 200  # characters of a field that is remembered
 
 _WORD = re.compile(r"[^\s<>()\[\],;:\"]+")
 _AT = re.compile(r"^([\w.+-]+) at ([\w.-]+)$", re.ASCII)
@@ -20,6 +23,16 @@ def people(value: str) -> list[Person]:
 
 def person(value: str) -> Person:
     """The first one a field names; where commas in an unquoted name hide him, the name takes them in."""
+    return _known(value) if len(value) < _SHORT else _first(value)
+
+
+@lru_cache(4096)
+def _known(value: str) -> Person:
+    """On a list the same people write again and again."""
+    return _first(value)
+
+
+def _first(value: str) -> Person:
     found = people(value)
     if not found:
         return Person("", "")

@@ -2,6 +2,7 @@
 
 import encodings.aliases
 import re
+from functools import lru_cache
 
 # Only codecs that turn bytes into text, known beforehand: a name from a mail never reaches the import system.
 _NOT_TEXT = frozenset(
@@ -55,8 +56,11 @@ REPLACEMENT = "\ufffd"
 
 def codec(name: str | None) -> str | None:
     """Python's name for a charset of a mail; None where there is none or we know none by that name."""
-    if not name or len(name) > _LONGEST_NAME:
-        return None
+    return _known(name) if name and len(name) <= _LONGEST_NAME else None
+
+
+@lru_cache(1024)
+def _known(name: str) -> str | None:
     plain = name.strip().strip("\"'").lower().replace("-", "_").replace(".", "_").replace(" ", "_")
     return _CODECS.get(plain)
 

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 _MONTHS = {
     name: number
@@ -35,7 +36,9 @@ def parse(text: str) -> datetime | None:
 
     No zone, or one that cannot be, counts as UTC. Years outside 1970 to 2199 are hopeless: None.
     """
-    low = " ".join((_COMMENT.sub(" ", text[:200]) if "(" in text else text[:200]).lower().split())
+    low = text[:200].lower().strip()
+    if "(" in low or "\n" in low:
+        low = " ".join(_COMMENT.sub(" ", low).split())
     if found := _RFC.match(low):
         day, month, year, hour, minute, second, half, zone = found.groups()
         return _build(_year(year), _MONTHS.get(month), day, _hour(hour, half), minute, second, zone)
@@ -74,13 +77,14 @@ def _build(
         local = datetime(
             year, month, int(day), hour, int(minute), min(seconds, 59) if seconds <= 60 else 99, tzinfo=UTC
         )
-        return local - timedelta(minutes=_offset(zone or ""))
+        return local - _offset(zone or "")
     except (ValueError, OverflowError):
         return None
 
 
-def _offset(zone: str) -> int:
-    """Minutes east of UTC. +1 is an hour; -0060 is -0100; more than 14 hours cannot be and counts as none."""
+@lru_cache(1024)
+def _offset(zone: str) -> timedelta:
+    """How far east of UTC. +1 is an hour; -0060 is -0100; more than 14 hours cannot be and counts as none."""
     if found := _OFFSET.match(zone):
         digits = found.group(2)
         if ":" in digits:
@@ -89,9 +93,9 @@ def _offset(zone: str) -> int:
             hours, minutes = int(digits), 0
         else:
             hours, minutes = int(digits[:-2]), int(digits[-2:])
-        east = hours * 60 + minutes
-        if east > 14 * 60:
-            return 0
+        east = timedelta(hours=hours, minutes=minutes)
+        if east > timedelta(hours=14):
+            return timedelta()
         return -east if found.group(1) == "-" else east
     name = re.match(r"[a-z]{1,5}", zone)
-    return _ZONES.get(name.group(), 0) * 60 if name else 0
+    return timedelta(hours=_ZONES.get(name.group(), 0) if name else 0)

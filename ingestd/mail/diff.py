@@ -54,12 +54,17 @@ def first_mark(text: str) -> int:
     """Where the first line stands that may begin a diff; -1 for most mail."""
     if text.startswith(_MARKS):
         return 0
-    found = [at for mark in _MARKS if (at := text.find("\n" + mark)) >= 0]
-    return min(found) + 1 if found else -1
+    first = len(text)
+    for mark in _MARKS:
+        at = text.find("\n" + mark, 0, first + len(mark))
+        first = at if at >= 0 else first
+    return first + 1 if first < len(text) else -1
 
 
-def split(text: str) -> Split:
-    """Patchwork's rules (reference: mail rules, section 6), line by line, with these mends:
+def split(text: str, lines: list[str] | None = None) -> Split:
+    """The text's message, its diff and what stands behind; `lines` are those of the text where the caller has them.
+
+    Patchwork's rules (reference: mail rules, section 6), line by line, with these mends:
 
     - a line of prose that begins with `diff ` or `Index: ` opens no diff unless a diff's header follows;
     - after binary data the next file's header belongs to the diff, and a signature ends the data;
@@ -68,7 +73,7 @@ def split(text: str) -> Split:
     start = first_mark(text)
     if start < 0:
         return Split(text, "", None)
-    splitter = _Splitter(text[start:])
+    splitter = _Splitter(text[start:].split("\n") if lines is None else lines[text.count("\n", 0, start) :])
     splitter.run()
     message, tail = splitter.texts()
     found = Diff(_text(splitter.out), splitter.out, splitter.found) if splitter.out else None
@@ -87,8 +92,9 @@ def _text(lines: list[str]) -> str:
 class _Splitter:
     """The state machine. `out` is the diff, `said` the message, `held` the lines that may be either."""
 
-    def __init__(self, text: str) -> None:
-        self.lines = text.split("\n")
+    def __init__(self, lines: list[str]) -> None:
+        self.lines = lines
+        self.marks = "".join([line[:1] or "\n" for line in self.lines])  # the first character of each line
         self.at = 0
         self.out: list[str] = []
         self.said: list[str] = []
@@ -193,33 +199,30 @@ class _Splitter:
 
     def _lines(self, old: int, new: int) -> None:
         """Take the lines that a hunk header counts; the counts are trusted, whatever the lines look like."""
-        lines = self.lines
+        marks, last = self.marks, len(self.marks)
         start = at = self.at + 1
         left, right, remarks = old, new, 0
         plain = True
-        while at < len(lines):
-            mark = lines[at][:1]
-            at += 1
-            if mark == " ":
-                left -= 1
-                right -= 1
-            elif mark == "+":
-                right -= 1
-            elif mark == "-":
-                left -= 1
-            elif mark == "\\" and lines[at - 1].startswith("\\ No newline at end of file"):
-                remarks += 1
-            else:
-                plain = False
-                left -= 1
-                right -= 1
+        while at < last:
+            end = min(at + max(left, right, 1), last)  # no line counts for more than one on a side
+            added, removed = marks.count("+", at, end), marks.count("-", at, end)
+            context = marks.count(" ", at, end)
+            if odd := end - at - added - removed - context:
+                ends = [line for line in self.lines[at:end] if line.startswith("\\ No newline at end of file")]
+                remarks += len(ends)
+                context += odd - len(ends)
+                plain = plain and len(ends) == odd
+            left -= context + removed
+            right -= context + added
+            at = end
             if left <= 0 and right <= 0:
                 self.hunks += 1
                 self.state = _HUNKS
                 break
         header = len(self.out) - 1
-        self.out += lines[start:at]
-        self.found[header] = Hunk(len(self.out), old, new, remarks, plain and left == 0 and right == 0)
+        self.out += self.lines[start:at]
+        plain = plain and left == 0 and right == 0
+        self.found[header] = Hunk(len(self.out), old, new, remarks, plain)
         self.at = at - 1
 
     def _header(self, line: str) -> None:

@@ -11,6 +11,7 @@ MAX_FILES = 20_000
 MAX_PATH = 4_096
 
 _INDEX = re.compile(r"index ([0-9a-f]{4,64})\.\.([0-9a-f]{4,64})")
+_DATE = re.compile(r" {1,8}\d{4}-\d{2}-\d{2} \d{2}:\d{2}")
 _ESCAPES = {"n": b"\n", "t": b"\t", "r": b"\r", "a": b"\a", "b": b"\b", "f": b"\f", "v": b"\v"}
 _NULL = "/dev/null"
 
@@ -191,7 +192,7 @@ def _path(text: str) -> str:
 
 def _without_date(text: str) -> str:
     """Cut off `  2019-06-01 10:00:00...` where a mail program made blanks of the tab."""
-    found = re.search(r" {1,8}\d{4}-\d{2}-\d{2} \d{2}:\d{2}", text)
+    found = _DATE.search(text) if ":" in text else None
     return text[: found.start()] if found else text
 
 

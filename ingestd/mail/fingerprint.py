@@ -12,6 +12,7 @@ _HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
 _SPACES = b" \t\n\r"  # git's own isspace
 _OID = re.compile(r"[0-9a-f]{40}", re.IGNORECASE | re.ASCII)
 _RANGE = re.compile(r"[0-9]{0,9}(?:,([0-9]{0,9}))?")
+_COMMIT_MARKS = frozenset("0123456789abcdefABCDEF")  # of an id, of `commit` and of `From`
 _MAX_OID = 64
 
 
@@ -59,17 +60,24 @@ class _PatchId:
         self.before = self.after = -1  # lines that the hunk still has; -1 within a header
         self.binary = False
         self.pending: list[str] = []
-        self.pre = self.post = ""
+        self.index = ""  # the last index line
 
     def one(self) -> str | None:
         """The id of the next patch; None where there was none."""
         self._reset()
         while self.at < len(self.lines):
+            hunk = self.hunks.get(self.at)
+            if hunk is not None and hunk.plain and self.before == self.after == 0 and not self.binary:
+                lines = self.lines[self.at + 1 : hunk.end]
+                self.pending += [line for line in lines if line[:1] != "\\"] if hunk.remarks else lines
+                self.at = hunk.end
+                continue
             line = self.lines[self.at]
             self.at += 1
-            if line.startswith("\\ ") and len(line) > 11:
+            mark = line[:1]
+            if mark == "\\" and line.startswith("\\ ") and len(line) > 11:
                 continue
-            if _commit(line):
+            if mark in _COMMIT_MARKS and _commit(line):
                 break
             if not self.begun and not line.startswith("diff "):
                 continue
@@ -86,11 +94,11 @@ class _PatchId:
             if line.startswith(("GIT binary patch", "Binary files")):
                 self.binary = True
                 self.before = 0
-                self.pending += (self.pre, self.post)
+                self.pending += _blobs(self.index)
                 self._flush()
                 return True
             if line.startswith("index "):
-                self._index(line)
+                self.index = line if ".." in line else self.index
                 return True
             if line.startswith("--- "):
                 self.before = self.after = 1
@@ -104,7 +112,6 @@ class _PatchId:
         if self.before == 0 and self.after == 0:
             if line.startswith("@@ -"):
                 self.before, self.after = _counts(line)
-                self._hunk()
                 return True
             if not line.startswith("diff "):
                 return False
@@ -117,16 +124,6 @@ class _PatchId:
         self.pending.append(line)
         return True
 
-    def _hunk(self) -> None:
-        """Take a hunk that is known to be ordinary as a whole; any other goes line by line."""
-        hunk = self.hunks.get(self.at - 1)
-        if hunk is None or not hunk.plain:
-            return
-        lines = self.lines[self.at : hunk.end]
-        self.pending += [line for line in lines if line[:1] != "\\"] if hunk.remarks else lines
-        self.at = hunk.end
-        self.before = self.after = 0
-
     def _flush(self) -> None:
         """Add the digest of a file: bytes with carry, the last carry dropped, so that the order of files is nothing."""
         data = "".join(self.pending).encode("utf-8", "replace").translate(None, _SPACES)
@@ -134,16 +131,14 @@ class _PatchId:
         self.total = (self.total + int.from_bytes(digest, "little")) % (1 << 160)
         self.pending = []
 
-    def _index(self, line: str) -> None:
-        """Blob ids as git cuts them out of an index line, for binary files."""
-        dots = line.find("..")
-        if dots < 0:
-            return
-        end = line.find(" ", dots)
-        if end < 0:
-            end = len(line)
-        self.pre = line[6:dots][:_MAX_OID]
-        self.post = line[dots + 2 : end][:_MAX_OID]
+
+def _blobs(line: str) -> tuple[str, str]:
+    """Blob ids as git cuts them out of an index line, for binary files."""
+    dots = line.find("..")
+    if dots < 0:
+        return "", ""
+    end = line.find(" ", dots)
+    return line[6:dots][:_MAX_OID], line[dots + 2 : end if end >= 0 else len(line)][:_MAX_OID]
 
 
 def _commit(line: str) -> bool:

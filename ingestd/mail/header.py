@@ -2,9 +2,8 @@
 
 import base64
 import binascii
-import operator
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import lru_cache
 
 from ingestd.mail import charset
@@ -19,94 +18,112 @@ _FIELD_START = re.compile(r"\n(?![ \t])")
 _NAME = re.compile(r"[!-9;-~]{1,200}[ \t]{0,10}")
 _ID = re.compile(r"<([^<>]*)>")
 _NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/]+")
-_SPACES = re.compile(r"\s+")
 _QUEUE_ID = re.compile(r"\sid\s+([\w.:+-]{1,100})", re.ASCII)
-
-# A field as sent: its name, and the whole of it, name and folding included, as Latin-1: byte for byte.
-Field = tuple[str, str]
 
 
 class Headers:
     """Fields in order with repeats, and quick access by name in any case."""
 
-    __slots__ = ("_by_name", "fields")
+    __slots__ = ("_first", "fields", "names", "raw")
 
-    def __init__(self, fields: Iterable[tuple[str, str]]) -> None:
-        """Index fields by lower-case name."""
-        self.fields = tuple(fields)
-        self._by_name: dict[str, list[str]] = {}
-        for name, value in self.fields:
-            self._by_name.setdefault(name.lower(), []).append(value)
+    def __init__(self, raw: list[str], names: list[str], sent: list[str], values: list[str]) -> None:
+        """All in the mail's order; `sent` and `values` may be shorter than the others (MAX_FIELDS)."""
+        self.raw = raw  # each field whole, as Latin-1: byte for byte
+        self.names = names  # in lower case
+        self.fields = tuple(zip(sent, values, strict=True))  # names as sent, values as text with their folding
+        self._first = dict(zip(names[len(values) - 1 :: -1], values[::-1], strict=True))
 
     def all(self, name: str) -> list[str]:
         """Every value of a field (name in lower case), in order, as sent."""
-        return self._by_name.get(name, [])
+        first = self._first.get(name)
+        if first is None:
+            return []
+        if self.names.count(name) == 1:
+            return [first]
+        return [value for other, (_, value) in zip(self.names, self.fields, strict=False) if other == name]
 
     def first(self, name: str) -> str | None:
         """The first value of a field (name in lower case), as sent; None without one."""
-        values = self._by_name.get(name)
-        return values[0] if values else None
+        return self._first.get(name)
 
     def text(self, name: str) -> str:
         """The first value decoded and on one line; empty without one."""
-        values = self._by_name.get(name)
-        return one_line(values[0]) if values else ""
+        value = self._first.get(name)
+        return one_line(value) if value else ""
 
 
-def split(data: bytes) -> tuple[list[Field], bytes, list[str]]:
-    """The fields of a mail with LF line ends, the rest after the blank line, and defects.
+def read(data: bytes) -> tuple[Headers, bytes, list[str]]:
+    """The header of a mail with LF line ends, the rest after the blank line, and defects.
 
     A line that is neither a field nor a continuation ends the header, as for git and for the standard library:
-    the sender forgot the blank line. mbox "From " lines are dropped wherever they stand in the header.
+    the sender forgot the blank line. mbox "From " lines are dropped wherever they stand in the header. Values are
+    decoded as UTF-8, else Latin-1.
     """
     if data.startswith(b"\n"):
-        return [], data[1:], ["no header"]
+        return Headers([], [], [], []), data[1:], ["no header"]
     end = data.find(b"\n\n")
-    head, body = (data.rstrip(b"\n"), b"") if end < 0 else (data[:end], data[end + 2 :])
-    found = _FIELD_START.split(head.decode("latin-1"))
-    names = [field.partition(":")[0] for field in found]
-    if all(map(_is_name, names)) and not any(map(operator.eq, names, found)):
-        return list(zip(names, found, strict=True)), body, []
-    fields: list[Field] = []
-    offset = 0
-    for field in found:
-        name, colon, _ = field.partition(":")
-        if colon and _is_name(name):
-            fields.append((name, field))
-        elif not field.startswith(("From ", ">From ")):
-            return fields, data[offset:], ["header ends without a blank line" if fields else "no header"]
-        offset += len(field) + 1
-    return fields, body, []
+    head, rest = (data.rstrip(b"\n"), b"") if end < 0 else (data[:end], data[end + 2 :])
+    defects: list[str] = []
+    raw = _FIELD_START.split(head.decode("latin-1"))
+    names, sent, values = _apart(raw)
+    if not all(names):
+        raw, length = _fields(raw, defects)
+        rest = rest if length > len(head) else data[length:]
+        names, sent, values = _apart(raw)
+    if len(raw) > MAX_FIELDS:
+        defects.append(f"more than {MAX_FIELDS} header fields")
+    texts = [value.strip(" \t\n") for value in values]
+    if len(head) > MAX_VALUE or b"\0" in head or not head.isascii():
+        texts = [_odd(value, defects) for value in texts]
+    return Headers(raw, names, list(map(str.rstrip, sent)), texts), rest, defects
+
+
+def _apart(lines: list[str]) -> tuple[list[str], Sequence[str], Sequence[str]]:
+    """Names in lower case of all lines, empty where one is no field; names and values as sent, up to MAX_FIELDS."""
+    pieces = [line.partition(":") for line in lines[:MAX_FIELDS]]
+    if not pieces:
+        return [], [], []
+    sent, colons, values = zip(*pieces, strict=True)
+    names = list(map(_name, sent)) if all(colons) else [_name(name) if colon else "" for name, colon, _ in pieces]
+    names += [_name(line[: max(line.find(":"), 0)]) for line in lines[MAX_FIELDS:]]
+    return names, sent, values
+
+
+def _fields(lines: list[str], defects: list[str]) -> tuple[list[str], int]:
+    """The lines that are fields, up to the first that is none and no mbox line, and where in the mail that begins."""
+    fields: list[str] = []
+    length = 0
+    for line in lines:
+        name, colon, _ = line.partition(":")
+        if colon and _name(name):
+            fields.append(line)
+        elif not line.startswith(("From ", ">From ")):
+            defects.append("header ends without a blank line" if fields else "no header")
+            break
+        length += len(line) + 1
+    return fields, length
 
 
 @lru_cache(4096)
-def _is_name(name: str) -> bool:
-    """RFC 5322 section 2.2, and blanks before the colon as section 4.5 allows; a name of sane length."""
-    return bool(_NAME.fullmatch(name))
+def _name(name: str) -> str:
+    """A field's name in lower case; empty where it is none.
+
+    RFC 5322 section 2.2, and blanks before the colon as section 4.5 allows; a name of sane length.
+    """
+    return name.rstrip().lower() if _NAME.fullmatch(name) else ""
 
 
-def read(fields: list[Field]) -> tuple[Headers, list[str]]:
-    """Fields as text: values as sent with their folding, decoded as UTF-8, else Latin-1; and defects."""
-    defects: list[str] = []
-    if len(fields) > MAX_FIELDS:
-        defects.append(f"more than {MAX_FIELDS} header fields")
-        fields = fields[:MAX_FIELDS]
-    whole = [field for _, field in fields]
-    if all(map(str.isascii, whole)) and not any("\0" in field or len(field) > MAX_VALUE for field in whole):
-        return Headers([(name.rstrip(), field[len(name) + 1 :].strip(" \t\n")) for name, field in fields]), defects
-    pairs = []
-    for name, field in fields:
-        value = field[len(name) + 1 :].strip(" \t\n")
-        if not value.isascii():
-            value = _eight_bit(value, defects)
-        if "\0" in value:
-            value = value.replace("\0", charset.REPLACEMENT)
-            defects.append("NUL in the header")
-        if len(value) > MAX_VALUE:
-            value = value[:MAX_VALUE]
-            defects.append(f"header field over {MAX_VALUE} characters")
-        pairs.append((name.rstrip(), value))
-    return Headers(pairs), defects
+def _odd(value: str, defects: list[str]) -> str:
+    """A value that may have 8-bit characters, NUL, or too many of all."""
+    if not value.isascii():
+        value = _eight_bit(value, defects)
+    if "\0" in value:
+        value = value.replace("\0", charset.REPLACEMENT)
+        defects.append("NUL in the header")
+    if len(value) > MAX_VALUE:
+        value = value[:MAX_VALUE]
+        defects.append(f"header field over {MAX_VALUE} characters")
+    return value
 
 
 def _eight_bit(value: str, defects: list[str]) -> str:
@@ -196,7 +213,7 @@ def ids(value: str) -> list[str]:
 
     Brackets first; a field without any is read as bare ids, where a word counts that has an @ (prose has none).
     """
-    found = [_SPACES.sub("", hit)[:MAX_ID] for hit in _ID.findall(value)]
+    found = ["".join(hit.split())[:MAX_ID] for hit in _ID.findall(value)]
     if not found and "<" not in value:
         found = [word.strip(",;")[:MAX_ID] for word in value.split() if "@" in word]
     return [one for one in found if one]
@@ -205,13 +222,16 @@ def ids(value: str) -> list[str]:
 def message_id(value: str) -> str:
     """The id of a Message-ID field: the first <...>, else the whole value without white space."""
     found = _ID.findall(value)
-    return _SPACES.sub("", found[0] if found else value)[:MAX_ID]
+    return "".join((found[0] if found else value).split())[:MAX_ID]
 
 
 def reference_ids(headers: Headers, name: str) -> tuple[str, ...]:
     """Ids of all fields of that name, in order, each once."""
+    values = headers.all(name)
+    if not values:
+        return ()
     found: dict[str, None] = {}
-    for value in headers.all(name):
+    for value in values:
         found.update(dict.fromkeys(ids(value)))
     return tuple(found)[-MAX_IDS:]
 

@@ -3,6 +3,7 @@
 import hashlib
 from datetime import datetime
 from functools import lru_cache
+from itertools import compress
 
 from ingestd.mail import header, signature
 from ingestd.mail.text import Texts
@@ -22,22 +23,24 @@ _TRACE = frozenset(name.lower() for name in TRACE_HEADERS)
 _PREFIXES = tuple(name.lower() for name in TRACE_PREFIXES)
 
 
-@lru_cache(4096)
 def is_trace(name: str) -> bool:
-    """Is this field name (any case) one that a hop adds?"""
-    low = name.strip().lower()
-    return low in _TRACE or low.startswith(_PREFIXES)
+    """Is this field name (in lower case) one that a hop adds?"""
+    return name in _TRACE or name.startswith(_PREFIXES)
 
 
-def mail_sha256(fields: list[header.Field], rest: bytes) -> str:
+@lru_cache(4096)
+def _stays(name: str) -> bool:
+    return not is_trace(name)
+
+
+def mail_sha256(headers: header.Headers, rest: bytes) -> str:
     """sha256 of the mail with LF line ends, without trace headers, its last line ended; 64 hex digits.
 
     `rest` is what follows the header, with the blank line in front of it.
     """
-    kept = "".join([field + "\n" for name, field in fields if not is_trace(name)])
-    digest = hashlib.sha256(kept.encode("latin-1"))
-    digest.update(rest)
-    return digest.hexdigest()
+    kept = "\n".join(compress(headers.raw, map(_stays, headers.names)))
+    head = kept + "\n" if kept else ""
+    return hashlib.sha256(head.encode("latin-1") + rest).hexdigest()
 
 
 def content_key(date: datetime | None, date_text: str | None, texts: Texts) -> str:
@@ -47,17 +50,12 @@ def content_key(date: datetime | None, date_text: str | None, texts: Texts) -> s
     footer of a list, appended to the text or in a part of its own. Subject and From do not count, since lists
     change them. HTML counts only without plain text; the bytes of other parts only without any text.
     """
-    when = date.strftime("%Y-%m-%dT%H:%M:%SZ") if date else " ".join((date_text or "").split())
-    digest = hashlib.sha256(when.encode("utf-8", "replace") + b"\n")
-    chunks = [chunk for text in (*texts.plain, *texts.patches) if (chunk := _normal(text))]
-    if chunks:
-        digest.update("\n".join(chunks).encode("utf-8", "replace"))
-    else:
-        for data in texts.other:
-            digest.update(data)
-    return digest.hexdigest()
+    when = f"{date.isoformat()[:19]}Z" if date else " ".join((date_text or "").split())
+    lines = (*texts.lines, *(text.split("\n") for text in texts.patches))
+    chunks = [chunk for text in lines if (chunk := _normal(text))]
+    said = f"{when}\n{chr(10).join(chunks)}".encode("utf-8", "replace")
+    return hashlib.sha256(said if chunks else b"".join((said, *texts.other))).hexdigest()
 
 
-def _normal(text: str) -> str:
-    text = "\n".join(map(str.rstrip, text.split("\n")))
-    return signature.without_footer(text).rstrip()
+def _normal(lines: list[str]) -> str:
+    return signature.without_footer("\n".join(map(str.rstrip, lines))).rstrip()

@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 from ingestd.mail import charset, header
 
 MAX_DEPTH = 100
-MAX_PARTS = 1_000
+MAX_PARTS = 64  # real list mail has at most a handful; each costs as much as many lines of text
 MAX_PARAMETERS = 100
 
 _DASHES = re.compile(rb"^--", re.MULTILINE)
@@ -126,8 +126,9 @@ def _emit(walk: _Walk, end: int) -> None:
         return
     raw = walk.data[level.start : max(end - 1, level.start)]
     level.start = -1
-    fields, body, _ = header.split(raw)
-    headers, defects = header.read(fields)
+    headers, body, defects = header.read(raw)
+    if raw.startswith(b"\n"):
+        defects = []  # a part needs no header (RFC 2046 section 5.1)
     kind, parameters = content_type(headers)
     within = tuple(one.type for one in walk.stack)
     part, more = _leaf(headers, kind, parameters, body, within)
@@ -141,8 +142,7 @@ def _open_child(walk: _Walk, start: int) -> None:
     window = walk.data[start:head_end] if head_end >= 0 else b""
     if b"multipart/" not in window[:20_000].lower():
         return
-    fields, _, _ = header.split(window)
-    kind, parameters = content_type(header.read(fields)[0])
+    kind, parameters = content_type(header.read(window)[0])
     if not kind.startswith("multipart/") or not parameters.get("boundary"):
         return
     if len(walk.stack) >= MAX_DEPTH:
@@ -155,9 +155,12 @@ def _open_child(walk: _Walk, start: int) -> None:
 def _leaf(
     headers: header.Headers, kind: str, parameters: dict[str, str], body: bytes, within: tuple[str, ...]
 ) -> tuple[Part, list[str]]:
-    disposition, more = _parameters(headers.first("content-disposition") or "")
-    filename = header.one_line(more.get("filename") or parameters.get("name") or "") if more or parameters else ""
-    encoding = (headers.first("content-transfer-encoding") or "").partition(";")[0].strip().strip('"').lower()
+    value = headers.first("content-disposition")
+    disposition, more = _parameters(value) if value else ("", {})
+    name = more.get("filename") or parameters.get("name")
+    filename = header.one_line(name) if name else ""
+    value = headers.first("content-transfer-encoding")
+    encoding = value.partition(";")[0].strip().strip('"').lower() if value else ""
     data, defects = transfer_decode(body, encoding)
     return Part(kind, parameters, filename[:1000], disposition, data, within), defects
 

@@ -26,11 +26,10 @@ def parse(raw: bytes) -> Mail:
     Pure and total: never raises, whatever the bytes; what is wrong with them stands in `defects`. Linear in size.
     """
     data = _plain(raw)
-    fields, rest, defects = header.split(data)
-    headers, more = header.read(fields)
+    headers, rest, defects = header.read(data)
     parts, broken = mime.leaves(headers, rest)
     texts = text.gather(parts)
-    defects += more + broken + list(texts.defects)
+    defects += broken + list(texts.defects)
 
     date_text = headers.first("date")
     date = dates.parse(date_text) if date_text else None
@@ -59,7 +58,7 @@ def parse(raw: bytes) -> Mail:
     return Mail(
         message_id=_message_id(headers, key),
         content_key=key,
-        mail_sha256=identity.mail_sha256(fields, blank + rest),
+        mail_sha256=identity.mail_sha256(headers, blank + rest),
         headers=headers.fields,
         list_id=list_id,
         queue_id=header.queue_id(headers),
@@ -123,11 +122,11 @@ def _in_body_subject(message: str, list_name: str | None) -> Subject | None:
 def _trailers(what: Kind, finer: Parts, texts: text.Texts, body: text.Body, *, answer: bool) -> tuple[Trailer, ...]:
     if what in (Kind.PATCH, Kind.COVER):
         return trailer.of_message(finer.message)
-    if not answer:
+    if not answer or not trailer.may_answer(body.own):
         return ()
     if any(flowed for flowed, _ in texts.flowed):
-        joined = [text.unflow(one, delsp=delsp) for one, (_, delsp) in zip(texts.plain, texts.flowed, strict=True)]
-        return trailer.of_answer(text.unquoted(joined))
+        joined = [text.unflow(lines, delsp=delsp) for lines, (_, delsp) in zip(texts.lines, texts.flowed, strict=True)]
+        return trailer.of_answer(text.unquoted([one.split("\n") for one in joined]))
     return trailer.of_answer(body.own)
 
 

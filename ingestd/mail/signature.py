@@ -41,7 +41,8 @@ def without_footer(text: str) -> str:
     Conservative, since it decides what counts as the same mail: only at the very end, and only with the words of a
     list in it.
     """
-    if "_____" not in text[-2_000:] and "\n--" not in text[-2_000:]:
+    tail = text[-2_000:].lower()
+    if "_" * 20 not in tail and "subscribe" not in tail and "mailing list" not in tail:
         return text
     head, *lines = text.rstrip().rsplit("\n", _MAX_FOOTER)
     for at in range(len(lines) - 1, -1, -1):

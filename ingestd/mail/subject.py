@@ -35,7 +35,7 @@ _LATE_GROUP = re.compile(r"\[([^\[\]]*)\]\s*")
 _PATCH_WORD = re.compile(r"\b(?:RFC|PATCH|PULL)", re.IGNORECASE)
 _WAS = re.compile(r"\s*[(\[]was\b.*", re.IGNORECASE)  # `new subject (Was: old subject)`
 _RESEND = re.compile(r"re-?(?:sen[dt]|post)", re.IGNORECASE)
-_RFC = re.compile(r"rf[ct]\b", re.IGNORECASE)
+_RFC = re.compile(r"(?<![^\s,])rf[ct]\b", re.IGNORECASE)
 _BRANCH_WORDS = frozenset(("for", "stable", "linux", "u-boot", "backport", "qemu", "openbmc", "lts"))
 
 
@@ -63,8 +63,8 @@ def parse(text: str, list_name: str | None = None) -> Subject:
         version=1 if version is None else version,
         version_written=written,
         reroll=reroll,
-        resend=any(_RESEND.search(tag) for tag in tags),
-        rfc=any(_RFC.match(tag) for tag in tags),
+        resend=_RESEND.search(inside) is not None,
+        rfc=_RFC.search(inside) is not None,
     )
 
 

@@ -14,6 +14,7 @@ class Texts:
     """The text of a mail's parts, decoded, with LF line ends."""
 
     plain: list[str] = field(default_factory=list)
+    lines: list[list[str]] = field(default_factory=list)  # of each plain text
     flowed: list[tuple[bool, bool]] = field(default_factory=list)  # of each plain text: format=flowed, DelSp
     patches: list[str] = field(default_factory=list)  # attachments that are patches by type or name
     html: list[str] = field(default_factory=list)
@@ -61,6 +62,7 @@ def gather(parts: list[mime.Part]) -> Texts:
         made = [markup.text(source) for source in texts.html]
         texts.plain = made + texts.plain
         texts.flowed = [(False, False)] * len(made) + texts.flowed
+    texts.lines = [text.split("\n") for text in texts.plain]
     return texts
 
 
@@ -109,16 +111,16 @@ def read_answer(texts: Texts) -> Body:
     """An answer's text stays whole, as Patchwork keeps comments; a diff that stands in it unquoted is told as well."""
     whole = "".join(text.strip() + "\n" for text in texts.plain)
     content = signature.cut(whole)[0].strip()
-    own = unquoted(texts.plain)
+    own = unquoted(texts.lines)
     split = diff.split(own) if diff.first_mark(own) >= 0 else diff.Split(own, "", None)
     if split.diff is not None:  # quoted lines are part of what stands around it
         split = diff.split(whole)
     return Body(content or None, split.diff, own, split.message, split.tail, attached=False)
 
 
-def unquoted(texts: list[str]) -> str:
+def unquoted(texts: list[list[str]]) -> str:
     """The lines that no quote sign stands before."""
-    return "\n".join([line for text in texts for line in text.split("\n") if line[:1] != ">"])
+    return "\n".join([line for lines in texts for line in lines if line[:1] != ">"])
 
 
 def read_message(texts: Texts) -> Body:
@@ -127,8 +129,8 @@ def read_message(texts: Texts) -> Body:
     found: diff.Diff | None = None
     message = tail = ""
     ended = False
-    for text, (flowed, delsp) in zip(texts.plain, texts.flowed, strict=True):
-        split = diff.split(text) if found is None else diff.Split(text, "", None)
+    for text, lines, (flowed, delsp) in zip(texts.plain, texts.lines, texts.flowed, strict=True):
+        split = diff.split(text, lines) if found is None else diff.Split(text, "", None)
         if split.diff is not None:
             if flowed:
                 split = _unflowed(text, split, delsp=delsp)
@@ -167,7 +169,7 @@ def _unflowed(text: str, split: diff.Split, *, delsp: bool) -> diff.Split:
     plain = unstuff(text)
     if plain is None:
         return split
-    for candidate in (unflow(text, delsp=delsp), plain):
+    for candidate in (unflow(text.split("\n"), delsp=delsp), plain):
         other = diff.split(candidate)
         if other.diff is not None and other.diff.whole:
             return other
@@ -195,11 +197,11 @@ def unstuff(text: str) -> str | None:
     return "\n".join(out)
 
 
-def unflow(text: str, *, delsp: bool) -> str:
+def unflow(lines: list[str], *, delsp: bool) -> str:
     """RFC 3676 section 4.2: join the lines of flowed paragraphs; quoted lines and signatures stay."""
     out: list[str] = []
     joining = False
-    for line in text.split("\n"):
+    for line in lines:
         body = line.removeprefix(" ")
         quoted = body.startswith(">")
         if out and not (joining and not quoted):

@@ -13,7 +13,8 @@ _LINE = re.compile(r"\n([ \t\u00a0]{0,3})([A-Za-z][A-Za-z0-9-]{0,60})[ \t\u00a0]
 _BY = re.compile(r"-by\Z", re.IGNORECASE)
 # Known names that take a person; every other name must end in -by to count outside the last paragraph.
 _PERSON = frozenset(("cc", "to", "from", "acked-for-mfd-by", "author", "fix-suggested-by", "thanks"))
-_ANSWER = frozenset(("fixes", "link", "closes"))  # what counts in an answer beside -by trailers
+_ANSWER = ("fixes", "link", "closes")  # what counts in an answer beside -by trailers
+_ANSWER_MARKS = ("-by", *_ANSWER)
 _FIXES = re.compile(r"(?:commit )?[0-9a-f]{7,64}\b", re.IGNORECASE)
 _ADDRESS_LINE = re.compile(r"\s*<?[^\s<>@]+@[^\s<>@]+>?\s*\Z")
 _SIMPLE_PERSON = re.compile(r'([^"(),:;<>@\[\]\\=?]*)<([^<>@\s]+@[^<>@\s]+)>')
@@ -34,6 +35,12 @@ def of_message(message: str) -> tuple[Trailer, ...]:
 def of_answer(text: str) -> tuple[Trailer, ...]:
     """Trailers that an answer gives: unquoted `...-by:` lines, and Fixes, Link and Closes that can be ones."""
     return _collect(text, len(text), answer=True)
+
+
+def may_answer(text: str) -> bool:
+    """Can `of_answer` find anything in this text? Quickly said, since most answers give no trailers."""
+    low = text.lower()
+    return any(mark in low for mark in _ANSWER_MARKS)
 
 
 def _is_block(lines: list[str]) -> bool:

@@ -80,15 +80,13 @@ def test_hard_cases_of_the_archive_come_out_as_judged() -> None:
 
 
 def _texts(raw: bytes) -> text.Texts:
-    fields, body, _ = header.split(raw)
-    return text.gather(mime.leaves(header.read(fields)[0], body)[0])
+    headers, body, _ = header.read(raw)
+    return text.gather(mime.leaves(headers, body)[0])
 
 
 def _crlf(_: Mail, raw: bytes) -> bool:
-    fields, body, _defects = header.split(raw)
-    return any(
-        b"\r\n" in part.data for part in mime.leaves(header.read(fields)[0], body)[0] if part.type.startswith("text/")
-    )
+    headers, body, _defects = header.read(raw)
+    return any(b"\r\n" in part.data for part in mime.leaves(headers, body)[0] if part.type.startswith("text/"))
 
 
 def _separator(mail: Mail, _: bytes) -> bool:

@@ -28,8 +28,8 @@ def _multi(kind: str, *parts: tuple[str, str], head: bytes = HEAD) -> bytes:
 def _types(raw: bytes) -> list[str]:
     from ingestd.mail import header
 
-    fields, body, _ = header.split(raw)
-    return [part.type for part in mime.leaves(header.read(fields)[0], body)[0]]
+    headers, body, _ = header.read(raw)
+    return [part.type for part in mime.leaves(headers, body)[0]]
 
 
 def test_every_transfer_encoding_gives_the_same_mail() -> None:
@@ -102,8 +102,8 @@ def test_leaves_agree_with_the_standard_library() -> None:
     outer.add_attachment("attached\n", filename="a.txt")
     from ingestd.mail import header
 
-    fields, body, _ = header.split(outer.as_bytes())
-    parts, defects = mime.leaves(header.read(fields)[0], body)
+    headers, body, _ = header.read(outer.as_bytes())
+    parts, defects = mime.leaves(headers, body)
     theirs = [part for part in outer.walk() if not part.is_multipart()]
     assert [part.type for part in parts] == [part.get_content_type() for part in theirs]
     assert [part.data for part in parts] == [part.get_payload(decode=True) for part in theirs]
@@ -255,8 +255,8 @@ def test_flowed_text_is_joined_for_trailers_but_stays_as_sent() -> None:
 
 
 def test_delsp_takes_the_blank_of_a_soft_break_away() -> None:
-    assert text.unflow("a \nb\n", delsp=True) == "ab\n"
-    assert text.unflow("a \nb\n-- \nc\n> q \n> r\n", delsp=False) == "a b\n-- \nc\n> q \n> r\n"
+    assert text.unflow(["a ", "b", ""], delsp=True) == "ab\n"
+    assert text.unflow(["a ", "b", "-- ", "c", "> q ", "> r", ""], delsp=False) == "a b\n-- \nc\n> q \n> r\n"
 
 
 def test_a_stuffed_flowed_diff_is_made_whole() -> None:
