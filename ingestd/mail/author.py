@@ -1,7 +1,7 @@
 """Who wrote a mail: From, and behind a From that a list or relay has munged."""
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ingestd.mail import address, header
 from ingestd.mail.values import Parts, Person
@@ -12,8 +12,7 @@ _PERSON_TRAILER = re.compile(r"^[A-Za-z-]{1,60}-by:[ \t]*([^\n]{1,500})", re.MUL
 _ROLE = re.compile(r"(?:-bounces|-owner|-request|-admin)?@", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Who sent the mail by its header, munging undone, and how that is known."""
 
     sender: Person  # as From says

@@ -19,8 +19,10 @@ def read(message: str) -> Parts:
     line of three dashes; notes are what stands between that and the diffstat.
     """
     lines = message.split("\n")
-    headers, at = _in_body(lines)
-    end = next((place for place in range(at, len(lines)) if is_separator(lines[place])), len(lines))
+    headers, at = _in_body(lines, pasted="From" in message)
+    end = next(
+        (place for place, line in enumerate(lines[at:], at) if line[:3] == "---" and is_separator(line)), len(lines)
+    )
     below = lines[end + 1 :]
     stat = next((place for place, line in enumerate(below) if _STAT_LINE.match(line)), len(below))
     stat_end = stat
@@ -39,7 +41,7 @@ def is_separator(line: str) -> bool:
     return line.startswith("---") and not line[3:].strip(" \t")
 
 
-def _in_body(lines: list[str]) -> tuple[tuple[tuple[str, str], ...], int]:
+def _in_body(lines: list[str], *, pasted: bool) -> tuple[tuple[tuple[str, str], ...], int]:
     """In-body headers and the line where the message begins.
 
     They stand on top, as git wants them; or below remarks, where a whole `git format-patch` file was pasted: then
@@ -49,7 +51,7 @@ def _in_body(lines: list[str]) -> tuple[tuple[tuple[str, str], ...], int]:
     while at < len(lines) and not lines[at].strip():
         at += 1
     headers, end = _block(lines, at)
-    if headers:
+    if headers or not pasted:
         return headers, end
     for start in range(at + 1, min(len(lines), _DEEPEST)):
         if is_separator(lines[start]):

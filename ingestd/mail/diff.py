@@ -1,7 +1,6 @@
 """Message and diff apart: Patchwork's state machine, mended where it misreads, so that hashes agree with it."""
 
 import re
-from dataclasses import dataclass
 from typing import NamedTuple
 
 _HUNK = re.compile(r"@@ -\d+(?:,(\d{1,9}))? \+\d+(?:,(\d{1,9}))? @@")  # no file has more lines
@@ -20,6 +19,7 @@ _TEXT, _SUSPECT, _OLD, _HUNKS, _HEADER, _BINARY, _CONTEXT = range(7)
 class Hunk(NamedTuple):
     """A hunk's place in the lines of its diff."""
 
+    size: str  # the counts as its header writes them: `-1 +2` of `@@ -5 +5,2 @@`
     end: int  # index of the first line behind it; the hunk's own begin behind its header
     old: int  # lines as its header counts them
     new: int
@@ -27,12 +27,11 @@ class Hunk(NamedTuple):
     plain: bool  # every line begins as it must, and the counts hold
 
 
-@dataclass(frozen=True, slots=True)
-class Diff:
+class Diff(NamedTuple):
     """A diff, with what its readers need not find out again."""
 
     text: str
-    lines: tuple[str, ...] | list[str]  # without line ends
+    lines: list[str]  # without line ends
     hunks: dict[int, Hunk]  # index of the line with the hunk's header -> hunk
 
     @property
@@ -41,8 +40,7 @@ class Diff:
         return all(hunk.plain for hunk in self.hunks.values())
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
+class Split(NamedTuple):
     """A text taken apart."""
 
     message: str  # what stands above the diff
@@ -108,7 +106,9 @@ class _Splitter:
         steps = (self._text, self._suspect, self._old, self._hunk, self._header, self._binary, self._context)
         lines = self.lines
         while self.at < len(lines):
-            steps[self.state](lines[self.at])
+            line = lines[self.at]
+            if not (line.startswith("diff --git ") and self._file(line)):
+                steps[self.state](line)
             self.at += 1
         self.said += self.held
         self.held = []
@@ -135,6 +135,22 @@ class _Splitter:
         self.held.clear()
         self.said.append(line)
         self.state = _TEXT
+
+    def _file(self, line: str) -> bool:
+        """Take the lines that begin nearly every file in git's diffs, and its first hunk; all others go one by one."""
+        if self.state not in (_TEXT, _SUSPECT, _HEADER) and not (self.state == _HUNKS and self.hunks):
+            return False
+        index, old, new, hunk = (self.lines[self.at + 1 : self.at + 5] + [""] * 4)[:4]
+        if not (index.startswith("index ") and old.startswith("--- ") and new.startswith("+++ ")):
+            return False
+        found = _HUNK.match(hunk)
+        if not found:
+            return False
+        self._take(line)
+        self.out += (index, old, new, hunk)
+        self.at += 4
+        self._lines(found.group(1) or "1", found.group(2) or "1")
+        return True
 
     def _text(self, line: str) -> None:
         if line.startswith("--- "):
@@ -186,7 +202,7 @@ class _Splitter:
         found = _HUNK.match(line)
         if found:
             self._take(line)
-            self._lines(int(found.group(1) or 1), int(found.group(2) or 1))
+            self._lines(found.group(1) or "1", found.group(2) or "1")
         elif line.startswith("--- "):
             self._take(line)
             self.state = _OLD
@@ -197,11 +213,12 @@ class _Splitter:
         else:
             self._say(line)
 
-    def _lines(self, old: int, new: int) -> None:
+    def _lines(self, before: str, after: str) -> None:
         """Take the lines that a hunk header counts; the counts are trusted, whatever the lines look like."""
         marks, last = self.marks, len(self.marks)
         start = at = self.at + 1
-        left, right, remarks = old, new, 0
+        old, new = left, right = int(before), int(after)
+        remarks = 0
         plain = True
         while at < last:
             end = min(at + max(left, right, 1), last)  # no line counts for more than one on a side
@@ -222,7 +239,7 @@ class _Splitter:
         header = len(self.out) - 1
         self.out += self.lines[start:at]
         plain = plain and left == 0 and right == 0
-        self.found[header] = Hunk(len(self.out), old, new, remarks, plain)
+        self.found[header] = Hunk(f"-{before} +{after}", len(self.out), old, new, remarks, plain)
         self.at = at - 1
 
     def _header(self, line: str) -> None:

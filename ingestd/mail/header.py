@@ -10,6 +10,8 @@ from ingestd.mail import charset
 
 MAX_FIELDS = 10_000
 MAX_VALUE = 200_000  # characters of one field
+MAX_NAMES = 4_096  # that are remembered
+MAX_KEPT = 100  # characters of such a name
 MAX_WORD = 2_000  # characters of one encoded word; RFC 2047 allows 75
 MAX_IDS = 1_000  # of all References of one mail
 MAX_ID = 998  # characters, as RFC 5322 limits the line it stands on
@@ -84,8 +86,10 @@ def _apart(lines: list[str]) -> tuple[list[str], Sequence[str], Sequence[str]]:
     if not pieces:
         return [], [], []
     sent, colons, values = zip(*pieces, strict=True)
-    names = list(map(_name, sent)) if all(colons) else [_name(name) if colon else "" for name, colon, _ in pieces]
-    names += [_name(line[: max(line.find(":"), 0)]) for line in lines[MAX_FIELDS:]]
+    names = list(map(_names.__getitem__, sent))
+    if not all(colons):
+        names = [name if colon else "" for name, colon in zip(names, colons, strict=True)]
+    names += [_names[line[: max(line.find(":"), 0)]] for line in lines[MAX_FIELDS:]]
     return names, sent, values
 
 
@@ -95,7 +99,7 @@ def _fields(lines: list[str], defects: list[str]) -> tuple[list[str], int]:
     length = 0
     for line in lines:
         name, colon, _ = line.partition(":")
-        if colon and _name(name):
+        if colon and _names[name]:
             fields.append(line)
         elif not line.startswith(("From ", ">From ")):
             defects.append("header ends without a blank line" if fields else "no header")
@@ -104,13 +108,20 @@ def _fields(lines: list[str], defects: list[str]) -> tuple[list[str], int]:
     return fields, length
 
 
-@lru_cache(4096)
-def _name(name: str) -> str:
-    """A field's name in lower case; empty where it is none.
+class _Names(dict[str, str]):
+    """Field names as sent to those in lower case, empty where one is none. The same few come with every mail.
 
     RFC 5322 section 2.2, and blanks before the colon as section 4.5 allows; a name of sane length.
     """
-    return name.rstrip().lower() if _NAME.fullmatch(name) else ""
+
+    def __missing__(self, sent: str) -> str:
+        name = sent.rstrip().lower() if _NAME.fullmatch(sent) else ""
+        if len(self) < MAX_NAMES and len(sent) < MAX_KEPT:
+            self[sent] = name
+        return name
+
+
+_names = _Names()
 
 
 def _odd(value: str, defects: list[str]) -> str:
@@ -239,12 +250,17 @@ def reference_ids(headers: Headers, name: str) -> tuple[str, ...]:
 def list_id(headers: Headers) -> str | None:
     """RFC 2919: the last <...> of the first List-Id that names a list, in lower case; a bare word counts too."""
     for value in headers.all("list-id"):
-        text = one_line(value)
-        found = [hit for hit in _ID.findall(text) if hit.strip()]
-        name = found[-1].strip() if found else text.partition("(")[0].strip()
-        if name and " " not in name:
-            return name.lower()
+        if name := _list_name(value[:MAX_ID]):
+            return name
     return None
+
+
+@lru_cache(256)
+def _list_name(value: str) -> str | None:
+    text = one_line(value)
+    found = [hit for hit in _ID.findall(text) if hit.strip()]
+    name = found[-1].strip() if found else text.partition("(")[0].strip()
+    return name.lower() if name and " " not in name else None
 
 
 def queue_id(headers: Headers) -> str | None:

@@ -2,7 +2,6 @@
 
 import hashlib
 from datetime import datetime
-from functools import lru_cache
 from itertools import compress
 
 from ingestd.mail import header, signature
@@ -28,9 +27,17 @@ def is_trace(name: str) -> bool:
     return name in _TRACE or name.startswith(_PREFIXES)
 
 
-@lru_cache(4096)
-def _stays(name: str) -> bool:
-    return not is_trace(name)
+class _Stays(dict[str, bool]):
+    """Whether a field (its name in lower case) is the mail's own. The same few come with every mail."""
+
+    def __missing__(self, name: str) -> bool:
+        stays = not is_trace(name)
+        if len(self) < header.MAX_NAMES and len(name) < header.MAX_KEPT:
+            self[name] = stays
+        return stays
+
+
+_stays = _Stays()
 
 
 def mail_sha256(headers: header.Headers, rest: bytes) -> str:
@@ -38,7 +45,7 @@ def mail_sha256(headers: header.Headers, rest: bytes) -> str:
 
     `rest` is what follows the header, with the blank line in front of it.
     """
-    kept = "\n".join(compress(headers.raw, map(_stays, headers.names)))
+    kept = "\n".join(compress(headers.raw, map(_stays.__getitem__, headers.names)))
     head = kept + "\n" if kept else ""
     return hashlib.sha256(head.encode("latin-1") + rest).hexdigest()
 

@@ -66,7 +66,7 @@ def tell(
         return Kind.PULL, "tagged as a pull request"
     if subject.number is not None and _tagged(subject) and _SIGNED.search(text):
         return Kind.PATCH, "numbered and signed as a patch, but without a diff"
-    if _SHORTLOG.search(text) and _CHANGED.search(text):
+    if _has_shortlog(text) and _has_diffstat(text):
         return Kind.COVER, "without a number, but with a shortlog and a diffstat"
     if headers.first("in-reply-to") or headers.first("references"):
         return Kind.REPLY, "answers another mail"
@@ -105,6 +105,14 @@ def _notice(headers: header.Headers, subject: Subject, sender: Person, body: Bod
     return None
 
 
+def _has_diffstat(text: str) -> bool:
+    return " changed, " in text and _CHANGED.search(text) is not None
+
+
+def _has_shortlog(text: str) -> bool:
+    return "):\n  " in text and _SHORTLOG.search(text) is not None
+
+
 def is_answer(subject: Subject, headers: header.Headers, text: str, *, offers: bool) -> bool:
     """Does the mail answer something? By its subject, or by quoting while it offers no diff and no pull request.
 
@@ -112,7 +120,7 @@ def is_answer(subject: Subject, headers: header.Headers, text: str, *, offers: b
     """
     if subject.reply:
         return True
-    if offers or not text or _CHANGED.search(text) or _SHORTLOG.search(text):
+    if offers or not text or _has_diffstat(text) or _has_shortlog(text):
         return False
     quotes = len(_QUOTE.findall(text))
     known = (subject.tags and subject.number != 0) or headers.first("in-reply-to") or headers.first("references")

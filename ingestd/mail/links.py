@@ -12,7 +12,6 @@ _LINE = re.compile(
     r"prerequisite-change-id|base-commit|change-id)[ \t]*:[ \t]*(\S[^\n]{0,2000})",
     re.IGNORECASE,
 )
-_MARKS = ("-on:", "supersedes:", "obsoletes:", "-id:", "base-commit:")
 _BRACKETS = re.compile(r"<([^<>\s]+)>")
 _BETWEEN = re.compile(r"[\s<>()\[\]\",;]+")
 _LORE = re.compile(r"https?://[^\s<>()\"]+")
@@ -37,7 +36,7 @@ def read(text: str) -> tuple[tuple[Link, ...], str | None, str | None]:
     links: dict[Link, None] = {}
     base = change = None
     low = text.lower()
-    if not any(mark in low for mark in _MARKS):
+    if not ("-on:" in low or "-id:" in low or "supersedes:" in low or "obsoletes:" in low or "base-commit:" in low):
         return (), None, None
     for found in _LINE.finditer("\n" + text):
         key, value = found.group(1).lower(), found.group(2).strip()

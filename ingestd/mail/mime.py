@@ -5,6 +5,7 @@ import binascii
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from ingestd.mail import charset, header
@@ -19,8 +20,7 @@ _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=\s]")
 _BASE64_LINE = re.compile(rb"[A-Za-z0-9+/=\s]*\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """One leaf: its type, its place, and its bytes with the transfer encoding undone."""
 
     type: str  # type/subtype in lower case

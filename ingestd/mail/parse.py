@@ -5,9 +5,9 @@ import re
 from ingestd.mail import author as origin
 from ingestd.mail import body as bodies
 from ingestd.mail import date as dates
-from ingestd.mail import files, fingerprint, header, identity, kind, links, mime, pull, text, trailer
+from ingestd.mail import diff, files, fingerprint, header, identity, kind, links, mime, ordinary, pull, text, trailer
 from ingestd.mail import subject as subjects
-from ingestd.mail.values import Kind, Mail, Parts, Subject, Trailer
+from ingestd.mail.values import File, Kind, Mail, Parts, Subject, Trailer
 
 MAX_DEFECTS = 50
 FORMER_ID_HEADERS = (
@@ -52,6 +52,7 @@ def parse(raw: bytes) -> Mail:
     if body.diff and finer.in_body:
         author, evidence = origin.of_text(came, finer, headers)
     found_links, base_commit, change_id = links.read(f"{body.own}\n{body.tail}" if body.tail else body.own)
+    digest, patch_id, touched = _read_diff(body.diff) if body.diff else (None, None, ())
     key = identity.content_key(date, date_text, texts)
     blank = b"" if data.startswith(b"\n") else b"\n"
     defects += _missing(headers, subject, date)
@@ -72,15 +73,15 @@ def parse(raw: bytes) -> Mail:
         munged=came.munged,
         in_reply_to=header.reference_ids(headers, "in-reply-to"),
         references=header.reference_ids(headers, "references"),
-        former_ids=tuple(one for name in FORMER_ID_HEADERS for one in header.reference_ids(headers, name)),
+        former_ids=_former_ids(headers),
         kind=what,
         kind_reason=reason,
         content=body.content,
         diff=body.diff.text if body.diff else None,
         parts=finer,
-        hash=fingerprint.patchwork(body.diff.text) if body.diff else None,
-        patch_id=fingerprint.patch_id(body.diff) if body.diff else None,
-        files=files.of(body.diff) if body.diff else (),
+        hash=digest,
+        patch_id=patch_id,
+        files=touched,
         trailers=_trailers(what, finer, texts, body, answer=answer),
         links=found_links,
         pull_url=pull_url,
@@ -113,6 +114,11 @@ def _message_id(headers: header.Headers, key: str) -> str:
     return f"{key[:32]}@missing.invalid"
 
 
+def _former_ids(headers: header.Headers) -> tuple[str, ...]:
+    there = [name for name in FORMER_ID_HEADERS if headers.first(name)]
+    return tuple(one for name in there for one in header.reference_ids(headers, name))
+
+
 def _in_body_subject(message: str, list_name: str | None) -> Subject | None:
     """The subject of a pasted patch, where the header has none."""
     found = re.search(r"^Subject:[ \t]*(\S[^\n]*(?:\n[ \t]+\S[^\n]*){0,5})", message[:5000], re.MULTILINE)
@@ -128,6 +134,11 @@ def _trailers(what: Kind, finer: Parts, texts: text.Texts, body: text.Body, *, a
         joined = [text.unflow(lines, delsp=delsp) for lines, (_, delsp) in zip(texts.lines, texts.flowed, strict=True)]
         return trailer.of_answer(text.unquoted([one.split("\n") for one in joined]))
     return trailer.of_answer(body.own)
+
+
+def _read_diff(found: diff.Diff) -> tuple[str, str | None, tuple[File, ...]]:
+    """Patchwork's hash, git's patch id, and the files."""
+    return ordinary.read(found) or (fingerprint.patchwork(found.text), fingerprint.patch_id(found), files.of(found))
 
 
 def _missing(headers: header.Headers, subject: Subject, date: object) -> list[str]:

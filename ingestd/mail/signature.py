@@ -23,11 +23,8 @@ def cut(text: str) -> tuple[str, str]:
     Patchwork cuts at the first line that is `-- ` or all underscores (reference: mail rules, section 6). Here such
     a line ends the text only with at most MAX_SIGNATURE lines behind it.
     """
-    start = len(text.rstrip())
-    for _ in range(MAX_SIGNATURE + 1):
-        start = text.rfind("\n", 0, start)
-        if start < 0:
-            break
+    head, *last = text.rstrip().rsplit("\n", MAX_SIGNATURE + 1)
+    start = len(head) if len(last) > MAX_SIGNATURE else -1
     found = _SEPARATOR.search(text, start) if start >= 0 else _SEPARATOR.search("\n" + text)
     if not found:
         return text, ""

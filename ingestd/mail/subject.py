@@ -90,6 +90,8 @@ def _patchwork(text: str, list_name: str | None) -> tuple[str, tuple[str, ...]]:
     rest = text[at:]
     name = f"[{','.join(tokens)}] {rest}" if tokens else rest
     name = " ".join(name.split())[:MAX_NAME]
+    if len(name) < MAX_NAME and " of " not in name:
+        return name, tuple(tokens)
     if not tokens or not (found := _GROUP.match(name)):
         return name, ()
     return name, tuple(_tokens(found.group(1), dropped))
@@ -149,7 +151,7 @@ def _nested(text: str, at: int) -> str:
 
 
 def _number(inside: str) -> tuple[int | None, int | None]:
-    for found in _NUMBER.finditer(inside):
+    for found in _NUMBER.finditer(inside) if inside else ():
         number, total = int(found.group(1)), int(found.group(2))
         if total:
             return number, total
@@ -159,7 +161,7 @@ def _number(inside: str) -> tuple[int | None, int | None]:
 def _version(inside: str, numbered: bool) -> tuple[int | None, int | None]:
     """Version and re-roll as written. `v3.1 4/7` is a re-roll of v3; `v6.6` alone and `for v5.9` are branches."""
     dotted = None
-    for found in _VERSION.finditer(inside):
+    for found in _VERSION.finditer(inside) if "v" in inside or "V" in inside else ():
         if found.group(2) is None:
             return int(found.group(1)), None
         before = inside[: found.start()].split()
@@ -172,7 +174,7 @@ def _version(inside: str, numbered: bool) -> tuple[int | None, int | None]:
 
 
 def _title_version(title: str, numbered: bool) -> int | None:
-    if found := _PAREN_VERSION.search(title):
+    if "(" in title and (found := _PAREN_VERSION.search(title)):
         return int(found.group(1))
     if numbered and (found := _TITLE_VERSION.match(title)) and found.group(2):
         return int(found.group(2))

@@ -1,6 +1,7 @@
 """Which parts of a mail are text, what they say, and how message and diff come out of them."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ingestd.mail import charset, diff, markup, mime, signature
 
@@ -24,8 +25,7 @@ class Texts:
     defects: dict[str, None] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(NamedTuple):
     """What the text says."""
 
     content: str | None  # Patchwork's content

@@ -14,7 +14,6 @@ _BY = re.compile(r"-by\Z", re.IGNORECASE)
 # Known names that take a person; every other name must end in -by to count outside the last paragraph.
 _PERSON = frozenset(("cc", "to", "from", "acked-for-mfd-by", "author", "fix-suggested-by", "thanks"))
 _ANSWER = ("fixes", "link", "closes")  # what counts in an answer beside -by trailers
-_ANSWER_MARKS = ("-by", *_ANSWER)
 _FIXES = re.compile(r"(?:commit )?[0-9a-f]{7,64}\b", re.IGNORECASE)
 _ADDRESS_LINE = re.compile(r"\s*<?[^\s<>@]+@[^\s<>@]+>?\s*\Z")
 _SIMPLE_PERSON = re.compile(r'([^"(),:;<>@\[\]\\=?]*)<([^<>@\s]+@[^<>@\s]+)>')
@@ -29,18 +28,20 @@ def of_message(message: str) -> tuple[Trailer, ...]:
     message = message.rstrip()
     start = message.rfind("\n\n") + 1
     block = _is_block(message[start:].strip("\n").split("\n"))
-    return _collect(message, start if block else len(message), answer=False)
+    low = message[:start].lower()
+    above = "-by" in low or "cc" in low or "fixes" in low  # all that counts there
+    return _collect(message, start if block else len(message), 0 if above or not block else start, answer=False)
 
 
 def of_answer(text: str) -> tuple[Trailer, ...]:
     """Trailers that an answer gives: unquoted `...-by:` lines, and Fixes, Link and Closes that can be ones."""
-    return _collect(text, len(text), answer=True)
+    return _collect(text, len(text), 0, answer=True)
 
 
 def may_answer(text: str) -> bool:
     """Can `of_answer` find anything in this text? Quickly said, since most answers give no trailers."""
     low = text.lower()
-    return any(mark in low for mark in _ANSWER_MARKS)
+    return "-by" in low or "fixes" in low or "link" in low or "closes" in low
 
 
 def _is_block(lines: list[str]) -> bool:
@@ -49,12 +50,12 @@ def _is_block(lines: list[str]) -> bool:
     return hits > 0 and (hits + folded >= len(lines) or hits * 4 >= len(lines))
 
 
-def _collect(text: str, block: int, *, answer: bool) -> tuple[Trailer, ...]:
-    """Trailers in order; from the offset `block` on every name counts, above it only well-known ones."""
+def _collect(text: str, block: int, start: int, *, answer: bool) -> tuple[Trailer, ...]:
+    """Trailers from the offset `start` on, in order; from `block` on every name counts, above it only known ones."""
     text = "\n" + text
     found: list[Trailer] = []
     behind = 0
-    for hit in _LINE.finditer(text):
+    for hit in _LINE.finditer(text, start):
         if hit.start() + 1 < behind:
             continue
         name, value = hit.group(2), hit.group(3).strip()

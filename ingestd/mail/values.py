@@ -1,11 +1,11 @@
-"""What a mail says, as frozen values: what `ingestd.mail.parse.parse` returns and the store keeps."""
+"""What a mail says, as values that nobody can change: what `ingestd.mail.parse.parse` returns and the store keeps."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 # Raised whenever `parse` would answer differently for any mail. It stands on every stored row.
-PARSER_VERSION = 1
+PARSER_VERSION = 2
 
 
 class Kind(StrEnum):
@@ -30,8 +30,7 @@ class Change(StrEnum):
     MODE = "mode"
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(NamedTuple):
     """A name (may be empty) and an address (as written; may be empty, may lack a domain)."""
 
     name: str
@@ -44,8 +43,7 @@ class Person:
         return self.name or self.email
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """The subject's grammar."""
 
     text: str  # RFC 2047 decoded, white space runs collapsed, trimmed; "" when there is none
@@ -63,8 +61,7 @@ class Subject:
     rfc: bool
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(NamedTuple):
     """One file a diff touches. Paths without a/ and b/; counts of lines."""
 
     path: str  # the new path; the old one of a deletion
@@ -77,8 +74,7 @@ class File:
     new_blob: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Trailer:
+class Trailer(NamedTuple):
     """`Name: value`, with the person apart when the value names one."""
 
     name: str
@@ -87,16 +83,14 @@ class Trailer:
     person_email: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """A mail's word on another mail: based-on, supersedes, depends-on, prerequisite, obsoletes."""
 
     type: str
     target: str  # a Message-ID without brackets (a patch id where the type is prerequisite)
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(NamedTuple):
     """The finer parts of the text above a diff; empty where the mail is no patch and no cover."""
 
     in_body: tuple[tuple[str, str], ...] = ()  # From, Subject and Date lines at the top of the text
@@ -105,8 +99,7 @@ class Parts:
     diffstat: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Mail:
+class Mail(NamedTuple):
     """One mail, read. Everything here is a function of the bytes alone."""
 
     # identity
