@@ -2,6 +2,7 @@
 
 import re
 from functools import lru_cache
+from itertools import islice
 
 from ingestd.mail import header
 from ingestd.mail.values import Person
@@ -18,7 +19,8 @@ _MAILTO = re.compile(r"<mailto:[^<>]*>?", re.IGNORECASE)
 
 def people(value: str) -> list[Person]:
     """Everybody a field names, in order; groups are opened, empty places skipped."""
-    return [one for one in (_person(piece) for piece in _pieces(value)) if one.name or one.email][:MAX_PEOPLE]
+    found = (_person(piece) for piece in _pieces(value))
+    return list(islice((one for one in found if one.name or one.email), MAX_PEOPLE))
 
 
 def person(value: str) -> Person:

@@ -11,6 +11,8 @@ _EXTENDED = (
 _MARKS = ("--- ", "diff ", "Index: ", "*** ")
 # What may stand below a line that opens a diff without being git's: diff -u, svn, cvs, hg, quilt.
 _BELOW_OPENING = (*_EXTENDED, "--- ", "*** ", "=====", "RCS file:", "diff ", "Index: ", "Binary files ", "Only in ")
+_PROSE = re.compile(r"[^-dI*]+")  # first characters of lines that begin nothing
+_QUIET = re.compile(r"[^-*BFodncrsi]+")  # and that say nothing of a file
 _CONTEXT_RULE = "***************"
 
 _TEXT, _SUSPECT, _OLD, _HUNKS, _HEADER, _BINARY, _CONTEXT = range(7)
@@ -153,7 +155,10 @@ class _Splitter:
         return True
 
     def _text(self, line: str) -> None:
-        if line.startswith("--- "):
+        if prose := _PROSE.match(self.marks, self.at):
+            self.said += self.lines[self.at : prose.end()]
+            self.at = prose.end() - 1
+        elif line.startswith("--- "):
             self._hold(line, _OLD)
         elif line.startswith(("diff ", "Index: ")) and self._opens():
             self._hold(line, _SUSPECT)
@@ -175,7 +180,10 @@ class _Splitter:
         return len(below) == 2 and below[0].startswith("--- ") and below[1].startswith(_CONTEXT_RULE)
 
     def _suspect(self, line: str) -> None:
-        if line.startswith("--- "):
+        if quiet := _QUIET.match(self.marks, self.at):
+            self.held += self.lines[self.at : quiet.end()]
+            self.at = quiet.end() - 1
+        elif line.startswith("--- "):
             self._hold(line, _OLD)
         elif line.startswith(_EXTENDED):
             self._hold(line, _HEADER)
