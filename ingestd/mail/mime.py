@@ -138,7 +138,8 @@ def _emit(walk: _Walk, end: int) -> None:
 
 def _open_child(walk: _Walk, start: int) -> None:
     """If the child that begins at `start` is itself a multipart, go into it."""
-    head_end = walk.data.find(b"\n\n", start, start + header.MAX_VALUE)
+    dashes = walk.data.find(b"\n--", start)  # no header reaches beyond, nor does the search for its end
+    head_end = walk.data.find(b"\n\n", start, dashes + 1 if dashes >= 0 else len(walk.data))
     window = walk.data[start:head_end] if head_end >= 0 else b""
     if b"multipart/" not in window[:20_000].lower():
         return
