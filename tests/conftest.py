@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +24,8 @@ TEMPLATE = "ingestd_template"
 
 # What the environment tells an ingestd must not reach the ones under test.
 SERVER_URL = os.environ.get("INGESTD_TEST_DATABASE_URL")
+FUZZ_SECONDS = float(os.environ.get("INGESTD_FUZZ_SECONDS", "60"))
+FUZZ_SEED = int(os.environ.get("INGESTD_FUZZ_SEED") or random.SystemRandom().randrange(1 << 32))
 for _name in list(os.environ):
     if _name.startswith(("INGESTD_", "LISTEN_")) or _name in {
         "CREDENTIALS_DIRECTORY",
@@ -30,6 +33,18 @@ for _name in list(os.environ):
         "STATE_DIRECTORY",
     }:
         del os.environ[_name]
+
+
+@pytest.fixture(scope="session")
+def fuzz_seconds() -> float:
+    """How long fuzzing may take: $INGESTD_FUZZ_SECONDS."""
+    return FUZZ_SECONDS
+
+
+@pytest.fixture(scope="session")
+def fuzz_seed() -> int:
+    """What random mails come from: $INGESTD_FUZZ_SEED, else another one each run."""
+    return FUZZ_SEED
 
 
 @pytest.fixture

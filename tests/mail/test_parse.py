@@ -12,7 +12,6 @@ from ingestd.mail.parse import parse
 
 from . import sound
 
-
 LINES = st.sampled_from(
     [
         b"From: Ann <a@b.c>", b"From: \"x via y\" <l@l.org>", b"Reply-To: a@b, \"c", b"Subject: [PATCH v2 1/2] x",
