@@ -7,7 +7,7 @@ from ingestd.mail.text import Body
 from ingestd.mail.values import Kind, Person, Subject
 
 _BOTS = re.compile(
-    r"(?:lkp|oliver\.sang|rong\.a\.chen|fengguang\.wu|philip\.li)@intel\.com\Z|(?:syzbot[+@]|patchwork-bot\+|"
+    r"lkp@intel\.com\Z|(?:syzbot[+@]|patchwork-bot\+|"
     r"pr-tracker-bot@|patchew-bot|no-?reply@|noreply-|mailer-daemon@|mailer@lists\.sr\.ht|builds?@travis|"
     r"bot@kernelci|kernelci|conchuod\+bot|ci_notify@|regzbot|buildbot@|bugzilla-daemon@|gitlab@|notifications@github|"
     r"\d+@bugs\.launchpad\.net\Z)",
@@ -25,7 +25,7 @@ _STABLE = re.compile(
 )
 _SUBJECT_NOTICE = re.compile(
     r"\[Bug \d+\]|\[syzbot\]|(?:Undelivered|Undeliverable|Delivery Status|Returned mail|Mail delivery failed)|"
-    r"Forthcoming:|(?:Re: )?[\w.-]{1,80} Digest, Vol \d+|(?:list )?linux-next: (?:manual|build|Tree)",
+    r"Forthcoming:|[\w.-]{1,80} Digest, Vol \d+|(?:list )?linux-next: (?:manual|build|Tree)",
     re.IGNORECASE,
 )
 _INTERDIFF = re.compile(r"(?:Interdiff|Range-diff)\b", re.IGNORECASE)
@@ -41,7 +41,7 @@ _SHORTLOG = re.compile(r"^\S[^\n]{0,80} \(\d{1,3}\):\n  \S", re.MULTILINE)
 _CHANGED = re.compile(r"^ \d{1,5} files? changed, \d", re.MULTILINE)
 _BOT_TEXT = re.compile(
     r"^(?:My bot found (?:errors|new)|Thank you for (?:your|the) (?:patch|submission)[^\n]{0,60}[Bb]ot|"
-    r"(?:This|Here is an?) (?:is an )?automated|Hi, this is your (?:bot|friendly))",
+    r"(?:This|Here is an?) (?:is an )?automated(?! instruction, just in case)|Hi, this is your (?:bot|friendly))",
     re.MULTILINE,
 )
 
@@ -99,9 +99,15 @@ def _notice(headers: header.Headers, subject: Subject, sender: Person, body: Bod
         return "a notice by its subject"
     if _INTERDIFF.match(subject.title):
         return "an interdiff"
-    top = (body.content or "")[:3000] if subject.reply else ""
-    if ("bot" in top or "automated" in top) and _BOT_TEXT.search(top):
-        return "a bot's answer"
+    return _answered_by_machine(body) if subject.reply else None
+
+
+def _answered_by_machine(body: Body) -> str | None:
+    """By its text; what Outlook quotes below is not its text."""
+    top = (body.content or "")[:3000]
+    if ("bot" in top or "automated" in top) and (found := _BOT_TEXT.search(top)):
+        below = _OUTLOOK.search(top)
+        return None if below and below.start() < found.start() else "a bot's answer"
     return None
 
 

@@ -11,6 +11,14 @@ PULL = (
     "  https://git.example.org/x.git tags/y\n\nfor you to fetch changes up to 1:\n\n  T\n\n"
 )
 QUOTED = "On Monday Bob wrote:\n> one\n> two\n> three\nAnswer.\n"
+FORM_LETTER = (
+    "On 16/05/2023 Ann wrote:\n> a\n\nAcked-by: Bob <bob@x.org>\n\n---\n\n<form letter>\n"
+    "This is an automated instruction, just in case, because many review tags\nare being ignored.\n"
+)
+OUTLOOK = (
+    "I have run it.\n\n-----Original Message-----\nFrom: Rob <rob@x.org>\nSent: Monday\n\n"
+    "My bot found new DT warnings on the .dts files in your series.\n"
+)
 SHORTLOG = "Hello.\n\nAnn Author (2):\n  One\n  Two\n\n f | 2 +-\n 2 files changed, 2 insertions(+)\n"
 
 
@@ -54,6 +62,12 @@ SHORTLOG = "Hello.\n\nAnn Author (2):\n  One\n  Two\n\n f | 2 +-\n 2 files chang
         ("Re: [PATCH] x", "Hi.\n", {"headers": [("Auto-Submitted", "auto-replied")]}, "notice"),
         ("Re: [PATCH] x", "Hi.\n", {"headers": [("Auto-Submitted", "no")]}, "reply"),
         ("Undelivered Mail Returned to Sender", "Hi.\n", {"author": "MAILER-DAEMON@x.org"}, "notice"),
+        ("x Digest, Vol 37, Issue 25", "Send x mailing list submissions to\n", {}, "notice"),
+        ("Re: x Digest, Vol 37, Issue 25", "> a\nWill do.\n", {"reply_to": "0@x"}, "reply"),
+        ("Re: [PATCH] x", "> a\nYes.\n", {"author": "Oliver Sang <oliver.sang@intel.com>"}, "reply"),
+        ("Re: [PATCH] x", FORM_LETTER, {"reply_to": "0@x"}, "reply"),
+        ("RE: [PATCH] x", OUTLOOK, {"reply_to": "0@x"}, "reply"),
+        ("Re: [PATCH] x", "> a\nApplied, thanks.\n", {"reply_to": "0@x"}, "reply"),
         ("[Bug 1827005] [NEW] x", "Hi.\n", {"author": "Bob <1827005@bugs.launchpad.net>"}, "notice"),
         ("Interdiff of x", diff(), {"reply_to": "0@x"}, "notice"),
     ],
