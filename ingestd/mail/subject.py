@@ -24,7 +24,7 @@ _LEADING = re.compile(r"[\[(]\s*(?=\[)|[\])}]\s*")
 _NUMBER = re.compile(r"(?<![\d./])(\d{1,4})\s*(?:/|\bof\b)\s*(\d{1,4})(?![\d./]|\w)", re.IGNORECASE)
 _VERSION = re.compile(
     r"(?:^|(?<=[\s,;:(\-_]))(?:patch|rfc|rft|pull)?[-_.]?v(?:er(?:sion)?)?[-_. ]?(\d{1,3})(?:\.(\d{1,2}))?"
-    r"(?=$|[\s,;:)\]]|patch|rfc)",
+    r"(?=$|[\s,;:)\]?]|patch|rfc)",
     re.IGNORECASE,
 )
 _TITLE_VERSION = re.compile(r"\((?:was:? )?v(\d{1,3})\)|^\s*v(\d{1,2})\s", re.IGNORECASE)
@@ -114,7 +114,7 @@ def _peel(text: str) -> tuple[bool, list[str], str]:
             at = _skip_blanks(text, at + len(inside) + 2)
         else:
             break
-    title = text[at:].strip()
+    title = text[at:].strip().lstrip(" :") if groups else text[at:].strip()  # `[PATCH]: title`, as git reads it
     if "was" in title.lower():
         title = _WAS.sub("", title)
     if not groups:
