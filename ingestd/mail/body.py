@@ -41,11 +41,18 @@ def is_separator(line: str) -> bool:
     return line.startswith("---") and not line[3:].strip(" \t")
 
 
+def _is_scissors(line: str) -> bool:
+    """`-- >8 --` and its kin: a perforation of dashes and scissors, perhaps with "cut here" (git-mailinfo(1))."""
+    if len(line) > 100 or "-" not in line or not any(mark in line for mark in ("8<", ">8", "%<", ">%")):
+        return False
+    return set(line.lower().replace("cut here", "").replace("snip", "")) <= set("-<>8% \t")
+
+
 def _in_body(lines: list[str], *, pasted: bool) -> tuple[tuple[tuple[str, str], ...], int]:
     """In-body headers and the line where the message begins.
 
-    They stand on top, as git wants them; or below remarks, where a whole `git format-patch` file was pasted: then
-    From and Subject stand in one paragraph.
+    They stand on top, as git wants them; or below a scissors line (`git am --scissors`); or below remarks, where a
+    whole `git format-patch` file was pasted: then From and Subject stand in one paragraph.
     """
     at = 0
     while at < len(lines) and not lines[at].strip():
@@ -56,6 +63,10 @@ def _in_body(lines: list[str], *, pasted: bool) -> tuple[tuple[tuple[str, str], 
     for start in range(at + 1, min(len(lines), _DEEPEST)):
         if is_separator(lines[start]):
             break
+        if _is_scissors(lines[start - 1]):
+            headers, end = _block(lines, start if lines[start].strip() else start + 1)
+            if headers:
+                return headers, end
         if not lines[start - 1].strip() and (lines[start].startswith("From: ") or _FROM_LINE.match(lines[start])):
             headers, end = _block(lines, start)
             if {"From", "Subject"} <= {name for name, _ in headers}:

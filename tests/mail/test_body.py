@@ -52,6 +52,23 @@ def test_a_pasted_format_patch_file_below_remarks() -> None:
     assert "empty Subject" not in read.defects
 
 
+@pytest.mark.parametrize("scissors", ["-- >8 --", "---8<---", "- - 8< - - cut here - - >8 - -", "-->% --"])
+def test_headers_below_a_scissors_line_count(scissors: str) -> None:
+    text = f"Hi all,\nsee below.\n\n{scissors}\n\nFrom: Bob <bob@x.org>\nSubject: [PATCH] title\n\nWhy.\n---\n"
+    read = parse(mail("1@x", "[PATCH] x", text + diff()))
+    assert (str(read.author), read.parts.message) == ("Bob <bob@x.org>", "Why.")
+
+
+def test_a_scissors_line_without_headers_stays_in_the_message_as_for_git() -> None:
+    parts = body.read("Hi all.\n\n-- >8 --\nWhy.\n---\n")
+    assert parts.message == "Hi all.\n\n-- >8 --\nWhy."
+
+
+@pytest.mark.parametrize("line", ["8<", "a -- >8 --", "- 8 -", "--"])
+def test_what_is_no_scissors_line(line: str) -> None:
+    assert body.read(f"Hi.\n{line}\nFrom: Bob <bob@x.org>\n\nWhy.\n").in_body == ()
+
+
 def test_notes_may_stand_below_a_second_separator() -> None:
     parts = body.read("Why.\n---\nSupersedes: <a@b>\n---\n f | 1 +\n 1 file changed, 1 insertion(+)\n")
     assert parts.message == "Why."
