@@ -47,6 +47,7 @@ def parse(raw: bytes) -> Mail:
     if answer and not subject.reply:
         body = text.read_answer(texts)
     what, reason = kind.tell(headers, subject, came.sender, body, pull_url, answer=answer)
+    answer = answer or what is Kind.REPLY
     finer = bodies.read(body.message) if what in (Kind.PATCH, Kind.COVER) else _NO_PARTS
     author, evidence = came.submitter, came.evidence
     if body.diff and finer.in_body:

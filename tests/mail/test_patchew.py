@@ -228,6 +228,12 @@ def test_a_reply_without_re_is_one() -> None:
     assert (read.kind, _trailers(read)) == (Kind.REPLY, ["Reviewed-by: Bob <bob@x.org>"])
 
 
+@pytest.mark.parametrize("subject", ["[PATCH] x", "[PATCH 1/2] x", "x"])
+def test_a_reply_without_re_that_quotes_nothing_gives_its_trailers(subject: str) -> None:
+    read = parse(mail("2@x", subject, "Reviewed-by: Bob <bob@x.org>\n", reply_to="1@x", author="Bob <bob@x.org>"))
+    assert (read.kind, _trailers(read)) == (Kind.REPLY, ["Reviewed-by: Bob <bob@x.org>"])
+
+
 def test_a_diff_without_git_and_with_comments_between_is_a_patch() -> None:
     plain = "--- a/f\n+++ b/f\n@@ -1 +1 @@\n-a\n+b\n"
     read = parse(
