@@ -2,6 +2,7 @@
 
 import re
 
+from ingestd.mail import address
 from ingestd.mail import author as origin
 from ingestd.mail import body as bodies
 from ingestd.mail import date as dates
@@ -72,7 +73,7 @@ def parse(raw: bytes) -> Mail:
         submitter=came.submitter,
         author_evidence=evidence,
         munged=came.munged,
-        in_reply_to=header.reference_ids(headers, "in-reply-to"),
+        in_reply_to=_answered(headers),
         references=header.reference_ids(headers, "references"),
         former_ids=_former_ids(headers),
         kind=what,
@@ -118,6 +119,24 @@ def _message_id(headers: header.Headers, key: str) -> str:
 def _former_ids(headers: header.Headers) -> tuple[str, ...]:
     there = [name for name in FORMER_ID_HEADERS if headers.first(name)]
     return tuple(one for name in there for one in header.reference_ids(headers, name))
+
+
+def _answered(headers: header.Headers) -> tuple[str, ...]:
+    """Ids of In-Reply-To, without what is none: an address in prose (`Message from Ann <ann@x>`), a y or n.
+
+    The latter were meant for git-send-email(1), which asked for the id. Either would bind strangers' threads into one.
+    """
+    found = header.reference_ids(headers, "in-reply-to")
+    written = headers.all("in-reply-to")
+    if len(found) <= len(written) and all(value.startswith("<") for value in written) and "@" in "".join(found):
+        return found  # nothing but ids, as in nearly all mail
+    people = {
+        one.email.lower()
+        for name in ("from", "to", "cc", "reply-to")
+        for value in headers.all(name)
+        for one in address.people(value)
+    }
+    return tuple(one for one in found if one.lower() not in people and one.lower() not in ("y", "n", "yes", "no"))
 
 
 def _in_body_subject(message: str, list_name: str | None) -> Subject | None:

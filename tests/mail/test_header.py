@@ -114,6 +114,27 @@ def test_the_first_message_id_that_is_one_counts() -> None:
     assert parse(b"Message-ID: <>\nMessage-Id: <a@b>\nMESSAGE-ID: <c@d>\n\n").message_id == "a@b"
 
 
+@pytest.mark.parametrize(
+    ("value", "ids"),
+    [
+        ("<1@x>", ("1@x",)),
+        ("<1@x> <2@x>", ("1@x", "2@x")),
+        ("<1@x> from Bob <bob@x.org>", ("1@x",)),
+        ('Message from Bob <BOB@x.org> of "Mon, 1 Jan 2026" <1@x>', ("1@x",)),
+        ("Your message of Monday <carl@x.org>", ()),
+        ("Bob <bob@x.org>", ()),
+        ("no-at-sign", ()),
+        ("<no-at-sign>", ("no-at-sign",)),
+        ("<y>", ()),
+        ("n", ()),
+        ("", ()),
+    ],
+)
+def test_what_a_mail_answers_is_no_person(value: str, ids: tuple[str, ...]) -> None:
+    raw = f"From: Ann <ann@x.org>\nTo: Bob <bob@x.org>\nCc: l@x.org, Carl <carl@x.org>\nIn-Reply-To: {value}\n\nx\n"
+    assert parse(raw.encode()).in_reply_to == ids
+
+
 def test_references_keep_their_order_and_all_fields_count() -> None:
     mail = parse(b"In-Reply-To: <a@b>\nIn-Reply-To: <c@d>\nReferences: <x@y>\n <z@w>\nReferences: <a@b> <x@y>\n\n")
     assert mail.in_reply_to == ("a@b", "c@d")

@@ -70,6 +70,9 @@ def test_0004_multiple_patch_reviewed() -> None:
         (4, 2, 2),
     ]
     assert all(reads[0].message_id in read.in_reply_to for read in reads[1:3])
+    assert ["-2-" in reads[3].message_id, "-3-" in reads[4].message_id] == [True, True]
+    assert [read.charset for read in reads[1:3]] == ["utf-8", "iso-8859-15"]
+    assert not any(read.lossy or "PGP" in (read.content or "") for read in reads[1:3])
     assert any(trailer.startswith("Reviewed-by: Eric Blake") for read in reads[1:3] for trailer in _trailers(read))
     assert not any("Eric Blake" in trailer for read in reads[3:] for trailer in _trailers(read))
 
@@ -88,6 +91,12 @@ def test_mails_whose_bytes_do_not_fit_are_accepted(name: str, version: int, numb
     (read,) = _read(name)
     assert (read.subject.version, read.subject.number, read.subject.total, read.kind) == (version, number, total, kind)
     assert read.content
+
+
+@pytest.mark.parametrize("name", ["0005", "0006"])
+def test_latin_1_is_read_as_declared(name: str) -> None:
+    (read,) = _read(name)
+    assert (read.charset, read.lossy, read.defects) == ("iso-8859-1", False, ())
 
 
 def test_0007_has_the_patch_id_of_git() -> None:
@@ -109,6 +118,7 @@ def test_0008_complex_diffstat() -> None:
 def test_0009_obsolete_by() -> None:
     reads = _read("0009")
     assert [read.subject.version for read in reads] == [1, 2, 3]
+    assert len({(read.subject.title, read.author) for read in reads}) == 1
     assert reads[2].date is not None
     assert reads[1].date is not None
     assert reads[2].date < reads[1].date
@@ -119,6 +129,23 @@ def test_0010_invalid_byte() -> None:
     assert (
         read.subject.text == '[edk2] [PATCH 0/3] Revert "ShellPkg: Fix echo to support displaying special characters"'
     )
+
+
+def test_0012_incomplete_series() -> None:
+    reads = _read("0012")
+    assert [(read.kind, read.subject.number, read.subject.total) for read in reads] == [
+        ("cover", 0, 2),
+        ("reply", 0, 2),
+        ("reply", 0, 2),
+        ("patch", 1, 2),
+    ]
+
+
+def test_0013_and_0037_are_one_patch_to_foo() -> None:
+    first, again = _read("0013")[0], _read("0037")[0]
+    assert [file.path for file in first.files] == [file.path for file in again.files] == ["foo"]
+    assert first.patch_id == again.patch_id
+    assert first.hash == again.hash
 
 
 @pytest.mark.parametrize("name", ["0014", "0015"])
@@ -161,6 +188,15 @@ def test_0021_mode_only_patch() -> None:
     assert read.parts.diffstat.count("mode change") == 9
 
 
+def test_0023_a_patch_for_two_projects() -> None:
+    (read,) = _read("0023")
+    assert (read.kind, read.subject.number, read.subject.total) == (Kind.PATCH, 1, 7)
+    recipients = {
+        one.email for field, value in read.headers if field.lower() in ("to", "cc") for one in address.people(value)
+    }
+    assert {"qemu-devel@nongnu.org", "edk2-devel@lists.01.org"} <= recipients
+
+
 def test_0025_review_and_0027_based_on_in_an_answer() -> None:
     review = _read("0025")[0]
     assert (review.kind, len(review.trailers)) == (Kind.REPLY, 1)
@@ -177,6 +213,12 @@ def test_0029_diffstat_in_patch() -> None:
     (read,) = _read("0029")
     assert "Bin 4961 -> 2575 bytes" in read.parts.diffstat
     assert sorted(file.path for file in read.files if file.binary) == ["tests/data/0008-complex-diffstat.mbox.gz"]
+
+
+def test_0030_obsolete_by_v3() -> None:
+    reads = _read("0030")
+    assert [(read.kind, read.subject.version) for read in reads] == [("patch", 1), ("patch", 2), ("patch", 3)]
+    assert len({(read.subject.title, read.author) for read in reads}) == 1
 
 
 def test_supersedes_in_a_cover_and_in_an_answer() -> None:
@@ -203,6 +245,13 @@ def test_0034_rename_only_patch() -> None:
 def test_0035_rfc2047_from() -> None:
     (read,) = _read("0035")
     assert read.author.email == "AIERPATIJIANG1@kingsoft.com"
+    assert (read.kind, [file.path for file in read.files]) == (Kind.PATCH, ["hw/char/virtio-serial-bus.c"])
+
+
+def test_0036_patch_with_no_to_header() -> None:
+    (read,) = _read("0036")
+    assert (read.kind, read.list_id) == (Kind.PATCH, "linux-kernel.vger.kernel.org")
+    assert not any("@" in one.email for one in address.people(_header(read, "to")))
 
 
 def test_0037_without_message_id() -> None:
@@ -273,3 +322,40 @@ def test_a_forwarded_mail_is_not_what_its_sender_says() -> None:
 def test_equal_text_under_one_id_is_one_mail_and_other_text_is_not() -> None:
     one, same, other = (parse(mail("a@dup", "x", text)) for text in ("Text.\n", "Text. \n\n", "Other.\n"))
     assert one.content_key == same.content_key != other.content_key
+
+
+def test_a_name_in_square_brackets_and_a_name_turned_round() -> None:
+    text = "Reviewed-by: Bob [corporate] <bob@x.org>\nTested-by: Tester2, Followup <two@x.org>\n"
+    read = parse(mail("2@x", "Re: [PATCH] x", text, reply_to="1@x"))
+    assert [(one.person_name, one.person_email) for one in read.trailers] == [
+        ("Bob [corporate]", "bob@x.org"),
+        ("Tester2, Followup", "two@x.org"),
+    ]
+
+
+def test_fixes_may_name_a_sha256() -> None:
+    read = parse(mail("2@x", "Re: [PATCH] x", f'Fixes: {"0123456789abcdef" * 4} ("x")\n', reply_to="1@x"))
+    assert [one.name for one in read.trailers] == ["Fixes"]
+
+
+def test_a_diff_whose_blank_lines_lost_their_blank_has_no_patch_id() -> None:
+    plain = "--- a/f\n+++ b/f\n@@ -1,4 +1,4 @@\n a\n\n-b\n+c\n d\n"
+    read = parse(mail("1@x", "[PATCH] x", "Why.\n---\n" + plain))
+    assert (read.kind, read.patch_id, [file.path for file in read.files]) == (Kind.PATCH, None, ["f"])
+
+
+def test_a_root_without_number_is_a_cover_by_its_shortlog_and_a_bug_report_is_none() -> None:
+    shortlog = "What it is.\n\nAnn Author (2):\n  One\n  Two\n\n f | 2 +-\n 1 file changed, 1 insertion(+)\n"
+    assert parse(mail("1@x", "A better x", shortlog)).kind is Kind.COVER
+    assert parse(mail("1@x", "x is broken", "It crashes.\n", author="Eve <eve@x.org>")).kind is Kind.OTHER
+
+
+def test_subject_tags_of_lists_are_no_title() -> None:
+    assert parse(mail("1@x", "Re: [tag] x", "Text.\n")).subject.title == "x"
+
+
+def test_the_footer_of_vger_is_not_what_the_mail_says() -> None:
+    footer = (
+        '--\nTo unsubscribe from this list: send the line "unsubscribe linux-x" in\nthe body of a message to m@x.org\n'
+    )
+    assert parse(mail("1@x", "x", "Text.\n" + footer)).content_key == parse(mail("1@x", "x", "Text.\n")).content_key
