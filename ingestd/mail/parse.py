@@ -2,11 +2,24 @@
 
 import re
 
-from ingestd.mail import address
+from ingestd.mail import (
+    address,
+    diff,
+    files,
+    fingerprint,
+    header,
+    identity,
+    kind,
+    links,
+    mime,
+    ordinary,
+    pull,
+    text,
+    trailer,
+)
 from ingestd.mail import author as origin
 from ingestd.mail import body as bodies
 from ingestd.mail import date as dates
-from ingestd.mail import diff, files, fingerprint, header, identity, kind, links, mime, ordinary, pull, text, trailer
 from ingestd.mail import subject as subjects
 from ingestd.mail.values import File, Kind, Mail, Parts, Subject, Trailer
 

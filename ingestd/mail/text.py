@@ -134,7 +134,8 @@ def read_message(texts: Texts) -> Body:
         if split.diff is not None:
             if flowed:
                 split = _unflowed(text, split, delsp=delsp)
-            found, message, tail = split.diff, split.message, split.tail
+            found, tail = split.diff, split.tail
+            message = split.message if split.message.strip() else "".join(said)  # in a part of its own
             kept, _ = signature.cut(split.tail)
             said.append((split.message + kept).strip() + "\n")
             ended = kept != split.tail

@@ -106,6 +106,42 @@ def test_from_is_the_author_of_an_ordinary_mail() -> None:
         ),
         (
             "Ann Author via demo <demo@example.org>",
+            [("Author", "Ann Author <ann@home.org>")],
+            Person("Ann Author", "ann@home.org"),
+            "author",
+        ),
+        (
+            "Ann Author via demo <demo@example.org>",
+            [("X-Mailman-Original-From", "Ann Author <ann@home.org>")],
+            Person("Ann Author", "ann@home.org"),
+            "x-mailman-original-from",
+        ),
+        (
+            "Ann via Foo via demo <demo@example.org>",
+            [("Reply-To", "Ann <ann@home.org>")],
+            Person("Ann", "ann@home.org"),
+            "reply-to",
+        ),
+        (
+            "=?utf-8?q?J=C3=BCrgen_via_demo?= <demo@example.org>",
+            [("Reply-To", "=?utf-8?q?J=C3=BCrgen?= <j@home.org>")],
+            Person("Jürgen", "j@home.org"),
+            "reply-to",
+        ),
+        (
+            "demo@example.org",
+            [("List-Post", "<mailto:demo@example.org>"), ("Reply-To", "Ann <ann@home.org>, demo@example.org")],
+            Person("Ann", "ann@home.org"),
+            "reply-to",
+        ),
+        (
+            "Ann Author via B4 Relay <devnull+ann.home.org@kernel.org>",
+            [("Reply-To", "ann@home.org")],
+            Person("Ann Author", "ann@home.org"),
+            "reply-to",
+        ),
+        (
+            "Ann Author via demo <demo@example.org>",
             [("Reply-To", "a@x.org, b@x.org")],
             Person("Ann Author via demo", "demo@example.org"),
             "from, munged",
@@ -152,6 +188,15 @@ def test_in_body_froms_that_contradict_each_other_are_not_believed() -> None:
     read = parse(mail("1@x", "[PATCH] x", body))
     assert read.author == Person("Ann Author", "ann@example.org")
     assert read.author_evidence == "from, in-body Froms disagree"
+
+
+def test_an_in_body_from_may_be_encoded() -> None:
+    read = parse(mail("1@x", "[PATCH] x", "From: =?utf-8?q?J=C3=BCrgen?= <j@home.org>\n\nWhy.\n---\n" + diff()))
+    assert (read.author, read.parts.message) == (Person("Jürgen", "j@home.org"), "Why.")
+
+
+def test_an_in_body_from_without_an_address_makes_no_author() -> None:
+    assert parse(mail("1@x", "[PATCH] x", "From: Ann\n\nWhy.\n---\n" + diff())).author.email == "ann@example.org"
 
 
 def test_a_quoted_from_in_an_answer_makes_no_author() -> None:

@@ -154,6 +154,50 @@ def test_a_patch_may_be_attached(kind: str) -> None:
     assert mail.content == "Please apply."
 
 
+def test_the_message_may_stand_in_a_part_above_the_diffs() -> None:
+    attached = (
+        'Content-Type: text/plain; name="x.patch"\nContent-Disposition: inline; filename="x.patch"',
+        diff("f"),
+    )
+    mail = parse(_multi("mixed", ("Content-Type: text/plain", "Why.\n\nAcked-by: Bob <bob@x.org>"), attached))
+    assert (mail.kind, mail.diff, mail.content) == (Kind.PATCH, diff("f"), "Why.\n\nAcked-by: Bob <bob@x.org>")
+    assert mail.parts.message == mail.content
+    assert [trailer.person_email for trailer in mail.trailers] == ["bob@x.org"]
+
+
+HTML = ("Content-Type: text/html", "<p>Message.</p>")
+PLAIN = ("Content-Type: text/plain", BODY)
+FOOTER = ("Content-Type: text/plain", "_" * 47 + "\ndemo mailing list\nhttps://lists.example.org/listinfo/demo")
+SIGNATURE = ("Content-Type: application/pgp-signature", "-----BEGIN PGP SIGNATURE-----")
+INNER = ('Content-Type: multipart/alternative; boundary="=c"', f"--=c\n\n{BODY}\n--=c\n{HTML[0]}\n\n{HTML[1]}\n--=c--")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        _multi("alternative", PLAIN, HTML),
+        _multi("alternative", HTML, PLAIN),
+        _multi("signed", PLAIN, SIGNATURE),
+        _multi("related", PLAIN, ("Content-Type: image/png", "x")),
+        _multi("related", INNER, ("Content-Type: image/png", "x")),
+        _multi("mixed", PLAIN, FOOTER),
+        _multi("mixed", INNER, SIGNATURE, FOOTER),
+        _single(base64.encodebytes(BODY.encode("utf-16")), "text/plain; charset=utf-16", "base64"),
+        _single(BODY.encode(), "text/x-patch"),
+    ],
+)
+def test_every_shape_gives_the_same_patch(raw: bytes) -> None:
+    mail, plain = parse(raw), parse(_single(BODY.encode()))
+    assert (mail.kind, mail.content, mail.diff, mail.patch_id) == (Kind.PATCH, plain.content, diff("f"), plain.patch_id)
+    assert (mail.parts, mail.trailers, mail.defects) == (plain.parts, plain.trailers, ())
+
+
+def test_nul_and_crlf_within_base64() -> None:
+    mail = parse(_single(base64.encodebytes(b"a\0b\r\nc\r\n"), encoding="base64"))
+    assert mail.content == "a\ufffdb\nc"
+    assert "NUL in the text" in mail.defects
+
+
 def test_an_attached_format_patch_file_is_taken_apart() -> None:
     attached = (
         "From 0123456789012345678901234567890123456789 Mon Sep 17 00:00:00 2001\nFrom: Bob <bob@x.org>\n"

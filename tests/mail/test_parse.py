@@ -150,3 +150,27 @@ def test_a_part_costs_the_same_wherever_the_next_blank_line_is() -> None:
         return min(_seconds(raw) for _ in range(3))
 
     assert cost(b"X: multipart/\n" * 20) < 8 * cost(b"X: multipart/\n" * 20 + b"\n\n")
+
+
+HUGE: dict[str, tuple[int, Callable[[int], bytes]]] = {
+    "25 MB of diffs": (25_000_000, GROWING["diffs"]),
+    "25 MB of text": (25_000_000, GROWING["text"]),
+    "25 MB of base64": (
+        25_000_000,
+        lambda size: HEAD + b"Content-Transfer-Encoding: base64\n\n" + (b"QUJD" * 19 + b"\n") * (size // 77),
+    ),
+    "200,000 header fields": (200_000, lambda count: b"X-A: b\n" * count + HEAD + b"\nx"),
+    "200,000 lines of one header": (200_000, lambda count: HEAD + b"X-A: b\n" + b" c\n" * count + b"\nx"),
+    "20,000 nested parts": (20_000, lambda count: GROWING["nested parts"](60 * count)),
+    "a line of 5 MB": (5_000_000, GROWING["one line"]),
+    "a line of 5 MB in a diff": (5_000_000, lambda size: HEAD + b"\n--- a/f\n+++ b/f\n@@ -0,0 +1 @@\n+" + b"x" * size),
+    "a header line of 5 MB": (5_000_000, GROWING["one header"]),
+}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("size", "make"), HUGE.values(), ids=HUGE)
+def test_huge_mails_take_time_linear_in_size(size: int, make: Callable[[int], bytes]) -> None:
+    small, large = make(size // 8), make(size)
+    sound.check(parse(large))
+    assert min(_seconds(large) for _ in range(2)) < 16 * min(_seconds(small) for _ in range(3)) + 0.02
