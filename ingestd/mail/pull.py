@@ -5,9 +5,10 @@ from itertools import islice
 
 _START = "the following changes since commit"
 _PLACE = re.compile(r"^are available in the git repository at:", re.IGNORECASE | re.MULTILINE)
-# A scheme or user@, then the ref on the same line, behind a backslash or on the next line.
+# A scheme or user@, then the ref on the same line, behind a backslash or on the next line. Nothing is tried twice.
 _URL = re.compile(
-    r"((?:[A-Za-z][A-Za-z0-9+.-]{0,20}://|[\w.-]{1,100}@)[\w/.@:~-]{1,1000}[\s\\]*[\w/._-]{0,500})\s*$",
+    r"(?:[A-Za-z][A-Za-z0-9+.-]{0,20}://|[\w.-]{1,100}@)[\w/.@:~-]{1,1000}+"
+    r"(?:[\s\\]*+[\w/._-]{1,500}+(?=[^\S\n]*+$)|(?:[^\S\n]|\\)*+$)",
     re.MULTILINE,
 )
 _WINDOW = 3_000  # characters behind the place line, and how many such lines; keeps the pattern's work bounded
@@ -25,5 +26,5 @@ def url(text: str) -> str | None:
         start = len(below) - len(below.lstrip())
         found = _URL.match(below, start) if "\n" in below[:start] else None
         if found:
-            return " ".join(found.group(1).split())
+            return " ".join(found.group().split())
     return None

@@ -144,6 +144,20 @@ def test_pull_requests_in_gits_layouts(url: str, expected: str) -> None:
     assert pull.url(PULL.format(place=PLACE.lower(), url=url)) == expected
 
 
+@pytest.mark.parametrize(
+    ("below", "expected"),
+    [
+        ("https://git.example.org/x.git\n\nfor you to fetch", "https://git.example.org/x.git"),
+        ("https://git.example.org/x.git\n    tags/y-1\n\nfor you", "https://git.example.org/x.git tags/y-1"),
+        ("https://git.example.org/x.git tags/y-1 \nfor you", "https://git.example.org/x.git tags/y-1"),
+        ("https://git.example.org/x.git tags/y,z\n", None),
+        ("https://git.example.org/x.git the tag\n", None),
+    ],
+)
+def test_what_follows_the_url_of_a_pull_request(below: str, expected: str | None) -> None:
+    assert pull.url(PULL.format(place=PLACE, url=below)) == expected
+
+
 def test_a_quoted_or_broken_pull_request_is_none() -> None:
     text = PULL.format(place=PLACE, url="https://git.example.org/x.git y")
     assert pull.url("".join(f"> {line}\n" for line in text.split("\n"))) is None
