@@ -19,7 +19,7 @@ def read(message: str) -> Parts:
     line of three dashes; notes are what stands between that and the diffstat.
     """
     lines = message.split("\n")
-    headers, at = _in_body(lines, pasted="From" in message)
+    headers, at = _in_body(lines, pasted="From" in message or "Subject" in message)
     end = next(
         (place for place, line in enumerate(lines[at:], at) if line[:3] == "---" and is_separator(line)), len(lines)
     )

@@ -14,6 +14,7 @@ _INDEX = re.compile(r"index ([0-9a-f]{4,64})\.\.([0-9a-f]{4,64})")
 _DATE = re.compile(r" {1,8}\d{4}-\d{2}-\d{2} \d{2}:\d{2}")
 _ESCAPES = {"n": b"\n", "t": b"\t", "r": b"\r", "a": b"\a", "b": b"\b", "f": b"\f", "v": b"\v"}
 _NULL = "/dev/null"
+_MARKS = frozenset("-*IdinorcsGB")  # first characters of all lines that say something of a file
 
 
 @dataclass(slots=True)
@@ -84,6 +85,8 @@ def of(diff: Diff) -> tuple[File, ...]:
             if draft is not None:
                 _count(draft, lines, at, hunk)
             at = hunk.end
+        elif line[:1] not in _MARKS:
+            continue
         elif line.startswith("diff --git "):
             _finish(found, draft)
             draft = _Draft()

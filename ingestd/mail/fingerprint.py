@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import string
 
 from ingestd.mail.diff import Diff
 
@@ -13,6 +14,7 @@ _SPACES = b" \t\n\r"  # git's own isspace
 _OID = re.compile(r"[0-9a-f]{40}", re.IGNORECASE | re.ASCII)
 _RANGE = re.compile(r"[0-9]{0,9}(?:,([0-9]{0,9}))?")
 _COMMIT_MARKS = frozenset("0123456789abcdefABCDEF")  # of an id, of `commit` and of `From`
+_HEADER_MARKS = frozenset(string.ascii_letters) - frozenset("GBi")  # of header lines that are just taken
 _MAX_OID = 64
 
 
@@ -81,7 +83,13 @@ class _PatchId:
                 break
             if not self.begun and not line.startswith("diff "):
                 continue
-            if not self._take(line):
+            if self.before == -1 and mark in _HEADER_MARKS and not self.binary:
+                self.pending.append(line)
+                self.begun = True
+            elif self.before != -1 and (self.before or self.after) and not self.binary:
+                self._count(mark)
+                self.pending.append(line)
+            elif not self._take(line):
                 break
         if not self.begun:
             return None
@@ -117,12 +125,15 @@ class _PatchId:
                 return False
             self._flush()
             self.before = self.after = -1
-        mark = line[:1]
-        self.before -= mark in ("-", " ")
-        self.after -= mark in ("+", " ")
+        self._count(line[:1])
         self.begun = True
         self.pending.append(line)
         return True
+
+    def _count(self, mark: str) -> None:
+        """A line with this first character is one of the hunk."""
+        self.before -= mark in ("-", " ")
+        self.after -= mark in ("+", " ")
 
     def _flush(self) -> None:
         """Add the digest of a file: bytes with carry, the last carry dropped, so that the order of files is nothing."""

@@ -38,7 +38,7 @@ _OUTLOOK = re.compile(
 )
 _SIGNED = re.compile(r"^Signed-off-by:", re.MULTILINE | re.IGNORECASE)
 _SHORTLOG = re.compile(r"^\S[^\n]{0,80} \(\d{1,3}\):\n  \S", re.MULTILINE)
-_CHANGED = re.compile(r"^ \d{1,5} files? changed, \d", re.MULTILINE)
+_CHANGED = re.compile(r"\n \d{1,5} files? changed, \d")
 _BOT_TEXT = re.compile(
     r"^(?:My bot found (?:errors|new)|Thank you for (?:your|the) (?:patch|submission)[^\n]{0,60}[Bb]ot|"
     r"(?:This|Here is an?) (?:is an )?automated(?! instruction, just in case)|Hi, this is your (?:bot|friendly))",
@@ -112,7 +112,7 @@ def _answered_by_machine(body: Body) -> str | None:
 
 
 def _has_diffstat(text: str) -> bool:
-    return " changed, " in text and _CHANGED.search(text) is not None
+    return " changed, " in text and _CHANGED.search("\n" + text) is not None
 
 
 def _has_shortlog(text: str) -> bool:

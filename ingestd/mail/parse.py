@@ -141,7 +141,7 @@ def _answered(headers: header.Headers) -> tuple[str, ...]:
     """
     found = header.reference_ids(headers, "in-reply-to")
     written = headers.all("in-reply-to")
-    if len(found) <= len(written) and all(value.startswith("<") for value in written) and "@" in "".join(found):
+    if not found or (len(found) <= len(written) and "@" in found[0] and all(one[:1] == "<" for one in written)):
         return found  # nothing but ids, as in nearly all mail
     people = {
         one.email.lower()
