@@ -144,7 +144,7 @@ def deliver(context: click.Context, list_id: str | None, sender: str | None, rec
 @click.argument("message_id", metavar="MESSAGE-ID")
 @click.option("--list", "list_id", metavar="LIST-ID", help="The mail as it is on this list.")
 @click.option("--series", "whole", is_flag=True, help="The whole series it belongs to, in order, re-rolls laid over.")
-@click.option("--trailers", is_flag=True, help="Add the trailers that replies gave.")
+@click.option("--trailers", is_flag=True, help="Add the trailers that replies gave, to older versions too.")
 @click.option("--raw", is_flag=True, help="The bytes as they were received.")
 @click.pass_context
 def export(
@@ -160,23 +160,24 @@ def export(
         raise click.UsageError("--raw goes with neither --series nor --trailers")
     config = _config(context)
 
-    async def work() -> tuple[bytes, tuple[int, ...]]:
+    async def work() -> tuple[bytes, tuple[int, ...], list[str]]:
         async with daemon.open_database(config) as database:
             await migrations.check(database)
             async with database.transaction() as connection:
                 message = await read.find(connection, message_id, list_id)
                 if raw:
-                    return await read.raw(connection, message), ()
+                    return await read.raw(connection, message), (), []
                 messages, missing = await read.series_of(connection, message) if whole else ((message,), ())
-                made = [
-                    mbox_entry(patch, await read.reviews(connection, id_) if trailers else ())
-                    for id_, patch in zip(messages, await read.patches(connection, messages), strict=True)
-                ]
-                return b"".join(made), missing
+                patches = await read.patches(connection, messages)
+                reviews = [await read.reviews(connection, id_) if trailers else ([], []) for id_ in messages]
+                made = [mbox_entry(patch, sure) for patch, (sure, _) in zip(patches, reviews, strict=True)]
+                return b"".join(made), missing, [line for _, doubtful in reviews for line in doubtful]
 
-    text, missing = _run(config, work())
+    text, missing, doubtful = _run(config, work())
     sys.stdout.buffer.write(text)
     sys.stdout.buffer.flush()
+    for line in dict.fromkeys(doubtful):
+        click.echo(f"ingestd: left out, not by its sender: {line}", err=True)
     if missing:
         numbers = ", ".join(str(number) for number in missing)
         raise InputError(f"{message_id}: the series lacks {numbers}; what is there was written")
@@ -212,6 +213,42 @@ def explain(context: click.Context, mail: str, list_id: str | None) -> None:
             click.echo()
         for name, value in (*explain_mail(parse(raw)), *place):
             click.echo(f"{name}: {value}")
+
+
+@ingestd.command()
+@click.argument("message_id", metavar="MESSAGE-ID")
+@click.option("--series", "key", metavar="KEY", help="It belongs to the series with this key.")
+@click.option("--alone", is_flag=True, help="It is a series of its own.")
+@click.option("--undo", is_flag=True, help="Take back what was said of it.")
+@click.option("--list", "list_id", metavar="LIST-ID", help="The mail as it is on this list.")
+@click.pass_context
+def relink(
+    context: click.Context, message_id: str, key: str | None, alone: bool, undo: bool, list_id: str | None
+) -> None:
+    """Say to which series a mail belongs, whatever grouping says; kept when mail is read or grouped anew."""
+    from ingestd import daemon
+    from ingestd.store import migrate as migrations
+    from ingestd.store import read, relinks
+
+    if (key is not None) + alone + undo != 1:
+        raise click.UsageError("relink needs one of --series, --alone and --undo")
+    config = _config(context)
+
+    async def work() -> list[tuple[str, str]]:
+        async with daemon.open_database(config) as database:
+            await migrations.check(database)
+            async with database.ingest() as connection:
+                message = await read.find(connection, message_id, list_id)
+                if key is not None:
+                    await relinks.move(connection, message, key)
+                elif alone:
+                    await relinks.set_apart(connection, message)
+                else:
+                    await relinks.take_back(connection, message)
+                return [line for line in await read.place(connection, message) if line[0] in ("relinked", "series")]
+
+    for name, value in _run(config, work()) or [("series", "none")]:
+        click.echo(f"{name}: {value}")
 
 
 @ingestd.command()

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from datetime import timedelta
 
-from ingestd.series import join, link, overlay, run, thread, title
+from ingestd.series import join, link, overlay, run, thread, title, word
 from ingestd.series.posting import Posting
 from ingestd.series.thread import Mail
 from ingestd.series.values import POSTED, REROLL, Fact, Member, Series, Thread
@@ -20,11 +20,16 @@ def group(facts: Collection[Fact]) -> Thread:
     order they are given in, nor on repeats, nor on anything outside. Time is near linear in the number of mails.
     """
     mails = thread.read(facts)
-    numbered = join.join(run.parcels(mail for mail in mails if link.is_numbered(mail.fact)))
-    covers = _find_covers(numbered)
-    lone = [_alone(mail) for mail in mails if _is_lone(mail.fact) and mail.key not in covers]
+    spoken = word.heads(mails)
+    free = [mail for mail in mails if mail.key not in spoken]
+    numbered = join.join(run.parcels(mail for mail in free if link.is_numbered(mail.fact)))
+    covers = _find_covers(numbered, spoken)
+    lone = [_alone(mail) for mail in free if _is_lone(mail.fact) and mail.key not in covers]
     home = overlay.Home([*numbered, *lone], mails)
     postings = [*overlay.lay(numbered, home), *lone]
+    if spoken:
+        word.follow(postings, home, spoken, mails)
+        home = overlay.Home(postings, mails)
     for mail in mails:
         about = home.nearest(mail) if mail.fact.supersedes else None
         if about is not None:
@@ -40,9 +45,12 @@ def group(facts: Collection[Fact]) -> Thread:
 # --- mails without a number ------------------------------------------------------------------------------------------
 
 
-def _find_covers(postings: Iterable[Posting]) -> set[str]:
-    """Give postings without a cover the mail without a number that they answer: `[GIT PULL]`, a plain title."""
-    taken: set[str] = set()
+def _find_covers(postings: Iterable[Posting], spoken: Iterable[str]) -> set[str]:
+    """Give postings without a cover the mail without a number that they answer: `[GIT PULL]`, a plain title.
+
+    `spoken`: keys of mails that are no cover for us to give.
+    """
+    taken = set(spoken)
     for one in sorted(postings, key=lambda posting: posting.lead.place):
         above = one.lead.parent
         if 0 not in one.slots and above is not None and above.key not in taken and _is_cover(above, one):
@@ -89,7 +97,7 @@ def _series(one: Posting, home: overlay.Home) -> Series:
     mails = [*covers, *patches]
     lead = mails[0]
     _, total, reroll, _ = one.shape
-    version, inferred = _version(covers, patches)
+    version, inferred = _version(covers, [mail for mail in patches if mail.key not in one.by_hand])
     author_name, author_email = _submitter(lead)
     key = lead.key if covers else min((mail.number, mail.key) for mail in (*patches, *one.rerolls))[1]
     return Series(

@@ -25,7 +25,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def keys(fact: Fact) -> frozenset[str]:
     """The link keys of a mail: mails of one list that share any are in one thread.
 
-    `m:` its own Message-ID, each id it refers to, and what its mail system says its id was before;
+    `m:` its own Message-ID, each id it refers to, what its mail system says its id was before, and the id of the mail
+    that a human says it belongs to;
     `s:` the send run that git send-email, b4 and others write into the id (stem.py);
     `c:` for a numbered mail that refers to nothing: submitter, version, total, tags and a window of time, since its
     series may have been sent without threading, one run a mail. Two such mails not further apart than NEAR share one
@@ -34,6 +35,8 @@ def keys(fact: Fact) -> frozenset[str]:
     """
     own = {fact.message_id, *fact.former_ids}
     found = {f"m:{id_}" for id_ in (*own, *references(fact)) if id_}
+    if fact.belongs is not None:
+        found.add(f"m:{fact.belongs[0]}")
     found |= {f"s:{run.run}" for run in map(stem.read, own) if run is not None}
     found |= coarse(fact)
     return frozenset(map(cut, found))

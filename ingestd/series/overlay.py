@@ -16,7 +16,7 @@ class Home:
         """`postings`: all of the thread; `mails`: all of the thread, with their parents."""
         self.of: dict[str, Posting] = {}
         for posting in postings:
-            for mail in (*posting.mails, *([] if posting.cover is None else [posting.cover])):
+            for mail in (*posting.mails, *posting.rerolls, *([] if posting.cover is None else [posting.cover])):
                 self.of[mail.key] = posting
         self._above = _nearest_members(mails, self.of)
 

@@ -23,6 +23,7 @@ class Posting:
     via: set[str] = field(default_factory=set)
     reasons: dict[str, str] = field(default_factory=dict)  # key of a member -> why it is one
     rerolls: list[Mail] = field(default_factory=list)  # laid over this posting
+    by_hand: set[str] = field(default_factory=set)  # keys of members that a human put here
     cover: Mail | None = None  # one that has no number
     supersedes: set[str] = field(default_factory=set)  # Message-IDs named in its mails and in answers to them
     run_goes_on: bool = False  # other mails of its send run are in other postings
@@ -45,6 +46,20 @@ class Posting:
             self.last = max(self.last, mail.date)
             if mail.number:
                 self.shapes[shape(mail)] += 1
+
+    def place(self, mail: Mail, reason: str) -> None:
+        """Take in a mail that a human puts here; it says nothing about shape and people of the others."""
+        self.by_hand.add(mail.key)
+        self.reasons[mail.key] = reason
+        if mail.number in self.slots and mail.number:
+            self.rerolls.append(mail)
+        elif mail.number or self.cover is not None:
+            self.slots.setdefault(mail.number, []).append(mail)
+        elif 0 in self.slots:  # its cover stays the first, whatever the Dates
+            self.cover, *copies = sorted(self.slots[0], key=lambda one: one.place)
+            self.slots[0] = [*copies, mail]
+        else:
+            self.cover = mail
 
     @property
     def mails(self) -> Iterator[Mail]:

@@ -10,6 +10,7 @@ from ingestd.series import link
 from ingestd.series.values import Fact
 
 _KEY_LIKE = re.compile(r"#[0-9a-f]{8}(?:[0-9a-f]{56})?\Z")
+_COVERS = ("cover", "pull")  # kinds
 HOPELESS = datetime.max.replace(tzinfo=UTC)  # stands for a Date that nobody can read: sorts last
 
 
@@ -31,10 +32,10 @@ class Mail:
 
     @property
     def number(self) -> int:
-        """The slot: N of N/M; a patch without a number is the first of one."""
+        """The slot: N of N/M; a patch without a number, or an answer with a diff, is the first of one."""
         if self.fact.number is not None:
             return self.fact.number
-        return 1 if self.fact.kind == "patch" else 0
+        return 1 if self.fact.kind == "patch" or (self.fact.has_diff and self.fact.kind not in _COVERS) else 0
 
     @property
     def date(self) -> datetime:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 # Raised whenever `group` or `revise` would answer differently for any thread.
-GROUPING_VERSION = 1
+GROUPING_VERSION = 2
 
 # Roles of a member.
 POSTED = "posted"
@@ -44,6 +44,7 @@ class Fact:
     supersedes: tuple[str, ...]  # Message-IDs named by Supersedes: or Obsoletes:
     sender_name: str = ""
     munged: bool = False  # the sender is the list in the author's name ("X via LIST")
+    belongs: tuple[str, str] | None = None  # a human's word: identity of a mail whose series it belongs to
 
     @property
     def identity(self) -> tuple[str, str]:

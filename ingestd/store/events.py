@@ -18,6 +18,8 @@ CATEGORIES = {
     "series-completed": "every patch of a series is there; once a series",
     "series-removed": "a later mail showed that its mails belong to other series",
     "series-superseded": "a newer version of the series is there; the payload names it",
+    "series-stalled": "patches of a series are missing, and none came for `series.stalled_after`; once a series",
+    "mail-relinked": "a human said to which series a mail belongs, or took that back",
     "mail-quarantined": "a mail our code failed on is kept raw in quarantine",
 }
 

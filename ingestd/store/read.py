@@ -1,6 +1,7 @@
 """What commands ask of the database."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import text
@@ -10,7 +11,7 @@ from ingestd.errors import InputError
 from ingestd.mail.export import Patch
 from ingestd.mail.values import PARSER_VERSION, Person
 from ingestd.series.values import GROUPING_VERSION
-from ingestd.store import heads, migrate, regroup
+from ingestd.store import heads, migrate, regroup, relinks
 from ingestd.store.engine import Database
 
 Ids = tuple[int, ...]
@@ -104,10 +105,18 @@ async def series_of(connection: AsyncConnection, message: int) -> tuple[Ids, tup
 
 
 async def place(connection: AsyncConnection, message: int) -> list[tuple[str, str]]:
-    """Where a mail is, and why: thread, parent, series, what the series supersedes; for `ingestd explain`."""
+    """Where a mail is, and why, for `ingestd explain`: thread, series, what that supersedes, links, trailers."""
     found = await connection.execute(
         text("""
-            SELECT m.list, l.list_id, m.key, m.thread, above.key AS parent
+            SELECT m.message_id, m.content_key, m.list, l.list_id, m.key, m.thread, above.key AS parent,
+                   ARRAY(
+                       SELECT other.list_id
+                       FROM ingestd.message copy
+                       JOIN ingestd.list other ON other.id = copy.list
+                       WHERE copy.key IN (m.key, m.message_id) AND copy.message_id = m.message_id
+                         AND copy.content_key = m.content_key AND copy.id <> m.id
+                       ORDER BY other.list_id COLLATE "C"
+                   ) AS copies
             FROM ingestd.message m
             JOIN ingestd.list l ON l.id = m.list
             LEFT JOIN ingestd.message above ON above.id = m.parent
@@ -116,8 +125,14 @@ async def place(connection: AsyncConnection, message: int) -> list[tuple[str, st
         {"id": message},
     )
     row = found.mappings().one()
-    said = [("stored on", row["list_id"]), ("key", row["key"]), ("thread", str(row["thread"]))]
+    said = [("stored on", row["list_id"]), *(("also on", list_id) for list_id in row["copies"])]
+    said += [("key", row["key"]), ("thread", str(row["thread"]))]
     said.append(("answers", row["parent"] or "nothing that is there"))
+    word = await relinks.word_on(connection, message)
+    if word is not None:
+        target, at = word
+        where = "a series of its own" if target == row["key"] else f"the series of {target}"
+        said.append(("relinked", f"to {where}, said on {at:%Y-%m-%d %H:%M:%S} UTC"))
     reasons = await regroup.reasons(connection, row["thread"])
     members = await connection.execute(
         text("""
@@ -129,39 +144,102 @@ async def place(connection: AsyncConnection, message: int) -> list[tuple[str, st
         {"id": message},
     )
     for series, number, role in members.all():
-        head = (await heads.load(connection, [series]))[series]
-        one = head.series
+        one = (await heads.load(connection, [series]))[series].series
         why = reasons.get(row["key"]) if role != "carried" else "the newer posting leaves it as it was"
         said.append(
             ("series", f"{one.key}: {role} {number} of {one.total}, version {one.version} ({why or 'its head'})")
         )
-        if head.row["evidence"] is not None:
-            older = (await heads.load(connection, [head.row["supersedes"]]))[head.row["supersedes"]]
-            said.append(("supersedes", f"{older.series.key} (by {head.row['evidence']})"))
-    return said
+        said += await _superseded(connection, series)
+    said += await _links(connection, message)
+    given = await _given(connection, message)
+    return [*said, *(("trailer", f"{one.line} (in {one.source}{one.how})") for one in given)]
 
 
-async def reviews(connection: AsyncConnection, message: int) -> list[str]:
-    """The trailers that replies give to a patch, and to the cover of its series, oldest reply first."""
+async def _superseded(connection: AsyncConnection, series: int) -> list[tuple[str, str]]:
+    """What a series supersedes, with evidence and confidence."""
     found = await connection.execute(
         text("""
-            SELECT t.name, t.value
-            FROM ingestd.message m
-            JOIN ingestd.trailer t ON t.message = m.id
-            WHERE m.kind = 'reply'
-              AND t.person_email IS NOT NULL
-              AND lower(t.name) <> 'signed-off-by'
-              AND (m.about = :id OR m.about IN (
-                  SELECT s.cover
-                  FROM ingestd.series_patch sp
-                  JOIN ingestd.series s ON s.id = sp.series
-                  WHERE sp.message = :id AND sp.role <> 'carried'
-              ))
-            ORDER BY m.date NULLS LAST, m.key COLLATE "C", t.position
+            SELECT o.key, s.supersedes_evidence AS evidence, s.supersedes_confidence AS confidence
+            FROM ingestd_v1.series s
+            JOIN ingestd.series o ON o.id = s.supersedes
+            WHERE s.id = :series
+        """),
+        {"series": series},
+    )
+    return [("supersedes", f"{row.key} (by {row.evidence}, confidence {row.confidence})") for row in found]
+
+
+async def _links(connection: AsyncConnection, message: int) -> list[tuple[str, str]]:
+    """What a mail says of other mails, and what that is by now."""
+    found = await connection.execute(
+        text("""
+            SELECT k.type, k.target_message_id AS target, s.key, k.current
+            FROM ingestd_v1.link k
+            JOIN ingestd.message m ON m.message_id = k.message_id
+            JOIN ingestd.list l ON l.id = m.list AND l.list_id = k.list_id
+            LEFT JOIN ingestd.series s ON s.id = k.resolved_series_id
+            WHERE m.id = :id
+            ORDER BY k.type, k.target_message_id COLLATE "C"
         """),
         {"id": message},
     )
-    return [f"{name}: {value}" for name, value in found]
+    return [
+        (
+            row.type,
+            f"{row.target}: {f'series {row.key}' if row.key else 'not here'}{'' if row.current else '; corrected'}",
+        )
+        for row in found
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A trailer that a reply gives to a patch or cover."""
+
+    line: str  # `Name: value`
+    source: str  # key of the reply
+    reason: str  # reply, cover, carried
+    via: str | None  # key of the cover, or of the older patch, that it was given to
+    matches: bool  # the person is who sent the reply
+
+    @property
+    def how(self) -> str:
+        """Why it reaches the patch, and whether it is doubtful, for a person."""
+        way = {"cover": f", to the cover {self.via}", "carried": f", to the same diff {self.via}"}.get(self.reason, "")
+        return way if self.matches else f"{way}; not by its sender"
+
+
+async def _given(connection: AsyncConnection, message: int) -> list[Given]:
+    """What replies give to a patch, directly, over its cover or to an older version; oldest reply first."""
+    found = await connection.execute(
+        text("""
+            SELECT t.name, t.value, m.key, g.reason, via.key AS via,
+                   ingestd.same_person(t.person_name, t.person_email, m.author_name, m.author_email) AS matches
+            FROM ingestd.given g
+            JOIN ingestd.trailer t ON t.message = g.source AND t.position = g.position
+            JOIN ingestd.message m ON m.id = g.source
+            LEFT JOIN ingestd.message via ON via.id = g.via
+            WHERE g.subject = :id
+              AND g.reason <> 'own'
+              AND m.kind = 'reply'
+              AND t.person_email IS NOT NULL
+              AND lower(t.name) <> 'signed-off-by'
+            ORDER BY m.date NULLS LAST, m.key COLLATE "C", t.position, via.key COLLATE "C"
+        """),
+        {"id": message},
+    )
+    return [Given(f"{row.name}: {row.value}", row.key, row.reason, row.via, row.matches) for row in found]
+
+
+async def reviews(connection: AsyncConnection, message: int) -> tuple[list[str], list[str]]:
+    """The trailers that replies give to a patch, oldest reply first; and those that their senders do not stand for.
+
+    The latter, which are nobody's word, each with the key of its reply.
+    """
+    given = await _given(connection, message)
+    sure = dict.fromkeys(one.line for one in given if one.matches)
+    doubtful = dict.fromkeys(f"{one.line} (in {one.source})" for one in given if one.line not in sure)
+    return list(sure), list(doubtful)
 
 
 async def status(database: Database) -> dict[str, Any]:
@@ -197,9 +275,10 @@ async def status(database: Database) -> dict[str, Any]:
                         FROM ingestd.link k
                         JOIN ingestd.message m ON m.id = k.message
                         WHERE k.type <> 'prerequisite'
+                          AND NOT EXISTS (SELECT FROM ingestd.message t WHERE t.key = k.target)
                           AND NOT EXISTS (
-                              SELECT FROM ingestd.message t
-                              WHERE t.list = m.list AND t.key = k.target
+                              SELECT FROM ingestd.series s
+                              WHERE k.target LIKE 'change-id:%' AND s.change_id = substr(k.target, 11)
                           )) AS oldest_unresolved_link
             """)
         )

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, delete, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ingestd.series import group
-from ingestd.series.values import Fact, Series, Thread
+from ingestd.series.values import GROUPING_VERSION, Fact, Series, Thread
 from ingestd.store import heads, revisions, rows, schema
 from ingestd.store.events import Event
 from ingestd.store.heads import MemberRow
@@ -101,8 +101,9 @@ async def regroup(connection: AsyncConnection, threads: Collection[int]) -> list
     """Group the mails of `threads` anew, store what differs, and say what changed.
 
     Idempotent: the rows depend on the set of mails in the threads alone. Ids stay with the series that keeps most of
-    its members (ties: the smallest id).
+    its members (ties: the smallest id). Threads that a newer program has grouped are left to it, and marked.
     """
+    threads = await _ours(connection, threads)
     if not threads:
         return []
     mails = await _load_mails(connection, threads)
@@ -116,6 +117,31 @@ async def regroup(connection: AsyncConnection, threads: Collection[int]) -> list
     return await _write_series(connection, old, new)
 
 
+async def stale(connection: AsyncConnection, most: int) -> list[int]:
+    """Up to `most` threads that an older program left to us."""
+    found = await connection.execute(
+        select(schema.thread.c.id)
+        .where(schema.thread.c.stale, schema.thread.c.grouping_version <= GROUPING_VERSION)
+        .order_by(schema.thread.c.id)
+        .limit(most)
+    )
+    return list(found.scalars())
+
+
+async def _ours(connection: AsyncConnection, threads: Collection[int]) -> set[int]:
+    """Those of `threads` that no newer program has grouped, marked as grouped by us; the others are marked as stale."""
+    found = await connection.execute(
+        text("""
+            UPDATE ingestd.thread
+            SET stale = grouping_version > :ours, grouping_version = greatest(grouping_version, :ours)
+            WHERE id = ANY (CAST(:threads AS bigint[])) AND (stale OR grouping_version <> :ours)
+            RETURNING id, stale
+        """),
+        {"threads": list(threads), "ours": GROUPING_VERSION},
+    )
+    return set(threads) - {row.id for row in found if row.stale}
+
+
 async def reasons(connection: AsyncConnection, thread: int) -> dict[str, str]:
     """Key of a mail in a series of `thread` -> why it is there."""
     mails = await _load_mails(connection, [thread])
@@ -126,9 +152,16 @@ async def reasons(connection: AsyncConnection, thread: int) -> dict[str, str]:
     }
 
 
+async def fact(connection: AsyncConnection, message: int) -> Fact:
+    """What grouping knows of a stored mail, with what a human said of it."""
+    found = await connection.execute(select(schema.message.c.thread).where(schema.message.c.id == message))
+    mails = await _load_mails(connection, [found.scalar_one()])
+    return next(mail.fact for members in mails.values() for mail in members if mail.id == message)
+
+
 async def _load_mails(connection: AsyncConnection, threads: Collection[int]) -> dict[tuple[int, int], list[_Mail]]:
     """The mails of `threads`, by (list, thread)."""
-    m, p = schema.message, schema.patch
+    m, p, word, target = schema.message, schema.patch, schema.relink, schema.message.alias("target")
     found = await connection.execute(
         select(
             *(m.c.id, m.c.list, m.c.thread, m.c.key, m.c.parent, m.c.about),
@@ -142,9 +175,13 @@ async def _load_mails(connection: AsyncConnection, threads: Collection[int]) -> 
                 p.c.diff.isnot(None).label("has_diff"),
                 p.c.patch_id,
                 p.c.change_id,
+                target.c.message_id.label("belongs_id"),
+                target.c.content_key.label("belongs_content"),
             ),
         )
         .outerjoin(p, p.c.message == m.c.id)
+        .outerjoin(word, word.c.message == m.c.id)
+        .outerjoin(target, target.c.id == word.c.target)
         .where(m.c.thread.in_(threads))
     )
     stored = [dict(row) for row in found.mappings()]
@@ -199,6 +236,7 @@ def _fact(row: Mapping[str, Any], supersedes: tuple[str, ...]) -> Fact:
         supersedes=supersedes,
         sender_name=row["sender_name"],
         munged=row["munged"],
+        belongs=None if row["belongs_id"] is None else (row["belongs_id"], row["belongs_content"]),
     )
 
 

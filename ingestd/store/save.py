@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import delete, text, update
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ingestd.mail import Mail
 from ingestd.series import fact, link
-from ingestd.store import events, regroup, rows, schema, threads
+from ingestd.store import events, regroup, relinks, rows, schema, threads
 from ingestd.store.events import Event
 from ingestd.store.values import Arrival, Poison, Stored
 
@@ -170,14 +170,19 @@ async def _place(
 ) -> set[int]:
     """Write the rows of new mails, and of mails with a better delivery; answer the threads to regroup."""
     changed = [*fresh, *better]
+    # What a human said of a mail stays when it is read anew.
+    words = await relinks.words(connection, [id_of[identity] for identity in better]) if better else {}
     keys = {
-        id_of[identity]: {(identity[0], key) for key in link.keys(fact.of(wanted[identity].best.mail))}
+        id_of[identity]: {
+            (identity[0], key)
+            for key in link.keys(replace(fact.of(wanted[identity].best.mail), belongs=words.get(id_of[identity])))
+        }
         for identity in changed
     }
     loose = (
         set()
         if not better
-        else await _loosened(connection, {id_of[identity]: keys[id_of[identity]] for identity in better})
+        else await threads.loosened(connection, {id_of[identity]: keys[id_of[identity]] for identity in better})
     )
     placed = await threads.link(connection, keys, loose)
     if better:
@@ -212,30 +217,8 @@ async def _place(
         )
     for table, made in rows.parts({id_of[identity]: wanted[identity].best.mail for identity in changed}).items():
         await rows.add(connection, table, made)
-    await rows.add(
-        connection,
-        schema.link_key,
-        [
-            {"list": list_, "key": key, "message": message}
-            for message, own in keys.items()
-            for list_, key in sorted(own)
-        ],
-    )
+    await threads.write_keys(connection, keys)
     return set(placed.values())
-
-
-async def _loosened(connection: AsyncConnection, keys: Mapping[int, set[threads.Key]]) -> set[int]:
-    """The threads that lose a key when the mails get these keys."""
-    found = await connection.execute(
-        text("""
-            SELECT k.message, k.list, k.key, m.thread
-            FROM ingestd.link_key k
-            JOIN ingestd.message m ON m.id = k.message
-            WHERE k.message = ANY (CAST(:messages AS bigint[]))
-        """),
-        {"messages": list(keys)},
-    )
-    return {thread for message, list_, key, thread in found if (list_, key) not in keys[message]}
 
 
 def _outcomes(

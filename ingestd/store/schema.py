@@ -14,6 +14,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     func,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -65,7 +66,15 @@ raw = Table(
     _required("bytes", LargeBinary),
 )
 
-thread = Table("thread", metadata, _id(), _ref("list", "list.id"), _required("grouping_version", Integer))
+thread = Table(
+    "thread",
+    metadata,
+    _id(),
+    _ref("list", "list.id"),
+    _required("grouping_version", Integer),
+    Column("stale", Boolean, nullable=False, server_default=false()),
+)
+Index("thread_stale", thread.c.id, postgresql_where=thread.c.stale)
 
 thread_alias = Table(
     "thread_alias",
@@ -213,11 +222,14 @@ series = Table(
     _required("supersedes_ids", ARRAY(Text)),
     _ref("supersedes", "series.id", nullable=True, ondelete="SET NULL"),
     Column("evidence", Text),
+    Column("stalled", Boolean, nullable=False, server_default=false()),
 )
 Index("series_thread", series.c.thread)
 Index("series_list_date", series.c.list, series.c.date)
 Index("series_cover", series.c.cover)
 Index("series_supersedes", series.c.supersedes)
+Index("series_waiting", series.c.id, postgresql_where=~series.c.complete & ~series.c.stalled)
+Index("series_change_id", series.c.change_id, postgresql_where=series.c.change_id.isnot(None))
 
 series_patch = Table(
     "series_patch",
@@ -239,6 +251,16 @@ revision_key = Table(
     _ref("series", "series.id", primary_key=True, ondelete="CASCADE"),
 )
 Index("revision_key_series", revision_key.c.series)
+
+# A human's word, apart from what is parsed: the mail belongs to the series of the target.
+relink = Table(
+    "relink",
+    metadata,
+    _ref("message", "message.id", primary_key=True, ondelete="CASCADE"),
+    _ref("target", "message.id", ondelete="CASCADE"),
+    Column("at", TIME, nullable=False, server_default=func.transaction_timestamp()),
+)
+Index("relink_target", relink.c.target)
 
 delivery = Table(
     "delivery",

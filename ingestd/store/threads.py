@@ -29,6 +29,33 @@ async def link(
     return await _settle(connection, components, wanted, home)
 
 
+async def loosened(connection: AsyncConnection, keys: Mapping[int, Collection[Key]]) -> set[int]:
+    """The threads that lose a key when the mails get these keys: message id -> all its keys."""
+    found = await connection.execute(
+        text("""
+            SELECT k.message, k.list, k.key, m.thread
+            FROM ingestd.link_key k
+            JOIN ingestd.message m ON m.id = k.message
+            WHERE k.message = ANY (CAST(:messages AS bigint[]))
+        """),
+        {"messages": list(keys)},
+    )
+    return {thread for message, list_, key, thread in found if (list_, key) not in keys[message]}
+
+
+async def write_keys(connection: AsyncConnection, keys: Mapping[int, Collection[Key]]) -> None:
+    """Write the keys of mails that have none stored."""
+    await rows.add(
+        connection,
+        schema.link_key,
+        [
+            {"list": list_, "key": key, "message": message}
+            for message, own in keys.items()
+            for list_, key in sorted(own)
+        ],
+    )
+
+
 async def _loosen(connection: AsyncConnection, loose: Collection[int], wanted: dict[int, set[Key]]) -> dict[int, int]:
     """Add the mails of loose threads to `wanted`; say which thread each was in."""
     if not loose:
@@ -128,11 +155,16 @@ async def _settle(
     for thread, messages in zip(ids, fresh, strict=True):
         placed |= dict.fromkeys(messages, thread)
     list_of = {message: next(iter(keys))[0] for message, keys in wanted.items()}
+    versions = await _versions(connection, set(home.values()))
     await rows.add(
         connection,
         schema.thread,
         [
-            {"id": thread, "list": list_of[min(messages)], "grouping_version": GROUPING_VERSION}
+            {
+                "id": thread,
+                "list": list_of[min(messages)],
+                "grouping_version": max([GROUPING_VERSION, *(versions[home[one]] for one in messages if one in home)]),
+            }
             for thread, messages in zip(ids, fresh, strict=True)
         ],
     )
@@ -141,9 +173,30 @@ async def _settle(
     return placed
 
 
+async def _versions(connection: AsyncConnection, threads: Collection[int]) -> dict[int, int]:
+    """Thread id -> the grouping version it is at."""
+    if not threads:
+        return {}
+    table = schema.thread
+    found = await connection.execute(select(table.c.id, table.c.grouping_version).where(table.c.id.in_(threads)))
+    return {row.id: row.grouping_version for row in found}
+
+
 async def _bind(connection: AsyncConnection, bound: Mapping[int, int]) -> None:
-    """Move all that stands in a bound thread into the one that stays; the old id becomes an alias."""
+    """Move all that stands in a bound thread into the one that stays; the old id becomes an alias.
+
+    The newest program that has grouped any of it is the one that may go on grouping it.
+    """
     for thread, kept in sorted(bound.items()):
+        await connection.execute(
+            text("""
+                UPDATE ingestd.thread k
+                SET grouping_version = greatest(k.grouping_version, b.grouping_version), stale = k.stale OR b.stale
+                FROM ingestd.thread b
+                WHERE k.id = :kept AND b.id = :thread
+            """),
+            {"kept": kept, "thread": thread},
+        )
         for table in (schema.message, schema.series, schema.thread_alias):
             await connection.execute(update(table).where(table.c.thread == thread).values(thread=kept))
         await connection.execute(insert(schema.thread_alias).values(id=thread, thread=kept))

@@ -56,7 +56,8 @@ def mails(table: str) -> list[Fact]:
 
     Who: `ann`, or `ann/bob` for a patch of bob's that ann sends, or `bob@list` where the list is in From.
     Notes: `>id` In-Reply-To, `~id` a Reference, `+kind` the kind where the subject does not tell, `!text` what it
-    says (the same text is the same patch), `+diff`, `+change=ID`, `+supersedes=ID`, `+former=ID`.
+    says (the same text is the same patch), `+diff`, `+change=ID`, `+supersedes=ID`, `+former=ID`, `+belongs=ID` (a
+    human's word; of a mail without `!`).
     """
     return [_mail(line.strip()) for line in table.strip().splitlines() if line.strip()]
 
@@ -199,6 +200,8 @@ def _marked(fact: Fact, mark: str) -> Fact:
             return replace(fact, change_id=value)
         case "supersedes":
             return replace(fact, supersedes=(*fact.supersedes, _id(value)))
+        case "belongs":
+            return replace(fact, belongs=(_id(value), hashlib.sha256(value.encode()).hexdigest()))
         case "former":
             return replace(fact, former_ids=(*fact.former_ids, value))
         case "undated":

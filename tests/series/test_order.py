@@ -8,7 +8,7 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingestd.series import group, link, revise
+from ingestd.series import group, link, revise, word
 from ingestd.series.values import CARRIED, Fact, Revision, Series, Thread
 from series.made import components, mails, revisions
 
@@ -66,9 +66,14 @@ def _facts(draw: st.DrawFn) -> Fact:
     )
 
 
-def _worlds(most: int) -> st.SearchStrategy[list[Fact]]:
+@st.composite
+def _worlds(draw: st.DrawFn, most: int) -> list[Fact]:
     # One fact an identity: a store keeps one row for it.
-    return st.lists(_facts(), min_size=1, max_size=most, unique_by=lambda fact: fact.identity)
+    facts = draw(st.lists(_facts(), min_size=1, max_size=most, unique_by=lambda fact: fact.identity))
+    identities = [fact.identity for fact in facts]
+    for index in draw(st.lists(st.integers(0, len(facts) - 1), max_size=3)):
+        facts[index] = replace(facts[index], belongs=draw(st.sampled_from([*identities, ("gone@m", "0" * 64)])))
+    return facts
 
 
 @given(_worlds(14), st.randoms(use_true_random=False))
@@ -114,7 +119,8 @@ def _check_series(thread: Thread, facts: dict[str, Fact]) -> None:
         assert series.effective.keys() == series.posted.keys()
         assert all(key in series.posted[number] for number, key in series.effective.items())
         assert list(series.members) == sorted(series.members, key=lambda one: (one.number, one.role, one.key))
-        assert not any(facts[key].kind in ("reply", "notice") for key in own)
+        spoken = {key for key in own if thread.reasons[key] == word.REASON}
+        assert not any(facts[key].kind in ("reply", "notice") for key in set(own) - spoken)
         assert all(facts[member.key].number in (member.number, None) for member in series.members)
         assert series.complete == (not series.missing)
         assert all(len(key) <= link.LONGEST_KEY for key in series.revision_keys)

@@ -29,7 +29,7 @@ async def export(store: Store, key: str, *, trailers: bool = False) -> tuple[lis
     async with store.database.transaction() as connection:
         messages, missing = await read.series_of(connection, await read.find(connection, key, None))
         patches = await read.patches(connection, messages)
-        reviews = [await read.reviews(connection, id_) if trailers else [] for id_ in messages]
+        reviews = [(await read.reviews(connection, id_))[0] if trailers else [] for id_ in messages]
     return [mbox_entry(*one).decode() for one in zip(patches, reviews, strict=True)], missing
 
 
@@ -39,7 +39,7 @@ async def test_a_member_is_explained_by_its_series_and_what_that_supersedes(stor
     assert found["stored on"] == "demo.example.org"
     assert found["answers"] == "20261105100000.2-0-ann@example.org"
     assert found["series"].startswith("20261105100000.2-0-ann@example.org: posted 1 of 2, version 2 (")
-    assert found["supersedes"] == "20261102100000.1-0-ann@example.org (by title)"
+    assert found["supersedes"] == "20261102100000.1-0-ann@example.org (by title, confidence medium)"
     found = await place(store, "20261105100000.2-0-ann@example.org")
     assert found["series"].startswith("20261105100000.2-0-ann@example.org: cover 0 of 2, version 2 (")
     assert found["answers"] == "nothing that is there"

@@ -1,0 +1,143 @@
+"""A human's word on which series a mail belongs to: kept apart from what is parsed, and part of what grouping reads."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+
+from sqlalchemy import delete, text
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ingestd.errors import InputError
+from ingestd.series import link, word
+from ingestd.store import events, regroup, schema, threads
+from ingestd.store.events import Event
+
+
+async def words(connection: AsyncConnection, messages: Collection[int]) -> dict[int, tuple[str, str]]:
+    """Message id -> identity of the mail whose series it is said to belong to."""
+    found = await connection.execute(
+        text("""
+            SELECT r.message, t.message_id, t.content_key
+            FROM ingestd.relink r
+            JOIN ingestd.message t ON t.id = r.target
+            WHERE r.message = ANY (CAST(:messages AS bigint[]))
+        """),
+        {"messages": list(messages)},
+    )
+    return {message: (message_id, content_key) for message, message_id, content_key in found}
+
+
+async def word_on(connection: AsyncConnection, message: int) -> tuple[str, datetime] | None:
+    """What was said of a mail: (key of the mail whose series it belongs to, when); None where nothing was."""
+    found = await connection.execute(
+        text("""
+            SELECT t.key, r.at
+            FROM ingestd.relink r
+            JOIN ingestd.message t ON t.id = r.target
+            WHERE r.message = :message
+        """),
+        {"message": message},
+    )
+    row = found.one_or_none()
+    return None if row is None else (row.key, row.at)
+
+
+async def move(connection: AsyncConnection, message: int, series_key: str) -> None:
+    """Say that a mail belongs to the series with this key. The caller holds the ingest lock.
+
+    What is kept is a mail of that series, not its key, which is another one once a cover comes. InputError where there
+    is no such series on the mail's list, or where the mail can be part of none.
+    """
+    found = await connection.execute(
+        text("""
+            SELECT s.id
+            FROM ingestd.message m
+            JOIN ingestd.series s ON s.list = m.list AND s.key = :key
+            WHERE m.id = :message
+        """),
+        {"message": message, "key": series_key.strip().removeprefix("<").removesuffix(">")},
+    )
+    series = found.scalar_one_or_none()
+    if series is None:
+        raise InputError(f"{series_key}: no series has this key on the mail's list")
+    await _say(connection, message, await _head(connection, message, series))
+
+
+async def set_apart(connection: AsyncConnection, message: int) -> None:
+    """Say that a mail is a series of its own. The caller holds the ingest lock. InputError where it can be none."""
+    await _say(connection, message, message)
+
+
+async def take_back(connection: AsyncConnection, message: int) -> None:
+    """Forget what was said of a mail. The caller holds the ingest lock. InputError where nothing was."""
+    gone = await connection.execute(delete(schema.relink).where(schema.relink.c.message == message))
+    if not gone.rowcount:
+        raise InputError("nothing was said of this mail")
+    await _apply(connection, message)
+
+
+async def _head(connection: AsyncConnection, message: int, series: int) -> int:
+    """The mail that stands for a series: its cover or lowest patch, other than `message`, that nobody spoke of.
+
+    Where people spoke of all of them, the one they all follow; `message` where that is the one, or where it is alone.
+    """
+    found = await connection.execute(
+        text("""
+            SELECT w.message, r.target
+            FROM (
+                SELECT 0 AS number, s.cover AS message FROM ingestd.series s WHERE s.id = :series
+                UNION ALL
+                SELECT sp.number, sp.message
+                FROM ingestd.series_patch sp
+                WHERE sp.series = :series AND sp.role <> 'carried'
+            ) w
+            JOIN ingestd.message m ON m.id = w.message
+            LEFT JOIN ingestd.relink r ON r.message = w.message
+            WHERE w.message <> :message
+            ORDER BY w.number, m.key COLLATE "C"
+        """),
+        {"series": series, "message": message},
+    )
+    members: dict[int, int | None] = {row.message: row.target for row in found}
+    if not members:
+        return message
+    return next((one for one, target in members.items() if target is None), _followed(members, message))
+
+
+def _followed(members: Mapping[int, int | None], message: int) -> int:
+    """Where the words lead from the first member; no further than `message`, or once round a circle."""
+    at = next(iter(members))
+    walked = {at}
+    while at != message and (target := members.get(at)) is not None and target not in walked:
+        at = target
+        walked.add(at)
+    return at
+
+
+async def _say(connection: AsyncConnection, message: int, target: int) -> None:
+    if not word.can_belong(await regroup.fact(connection, message)):
+        raise InputError("the mail has no diff and is no cover: it can be part of no series")
+    await connection.execute(
+        upsert(schema.relink)
+        .values(message=message, target=target)
+        .on_conflict_do_update(
+            index_elements=[schema.relink.c.message], set_={"target": target, "at": text("transaction_timestamp()")}
+        )
+    )
+    await _apply(connection, message)
+
+
+async def _apply(connection: AsyncConnection, message: int) -> None:
+    """Link the mail anew, by what is said of it now, and regroup."""
+    fact = await regroup.fact(connection, message)
+    found = await connection.execute(
+        text("SELECT list, thread FROM ingestd.message WHERE id = :message"), {"message": message}
+    )
+    list_, thread = found.one()
+    keys = {message: {(list_, key) for key in link.keys(fact)}}
+    placed = await threads.link(connection, keys, await threads.loosened(connection, keys))
+    await connection.execute(delete(schema.link_key).where(schema.link_key.c.message == message))
+    await threads.write_keys(connection, keys)
+    log = [Event("mail-relinked", list=list_, message=message)]
+    log += await regroup.regroup(connection, {thread, *placed.values()})
+    await events.write(connection, log)
