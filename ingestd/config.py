@@ -80,6 +80,12 @@ class Mail(Section, frozen=True):
     unknown_list: Literal["keep", "refuse"] = "keep"
 
 
+class Series(Section, frozen=True):
+    """What is said of series."""
+
+    stalled_after: Annotated[float, Meta(ge=0, le=366 * 24 * 3600)] = 24 * 3600.0
+
+
 class Log(Section, frozen=True):
     """What is logged, and how."""
 
@@ -106,6 +112,7 @@ class Config(Section, frozen=True):
     smtp: Smtp = Smtp()
     limits: Limits = Limits()
     mail: Mail = Mail()
+    series: Series = Series()
     log: Log = Log()
     lists: tuple[List, ...] = ()
 

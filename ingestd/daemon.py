@@ -17,7 +17,7 @@ from ingestd.ingest import Ingest, ListRule, Router
 from ingestd.postgres import Postgres, attach, default_directory
 from ingestd.receive.limits import Connections, Limits
 from ingestd.receive.listener import Listener
-from ingestd.store import engine, migrate, save
+from ingestd.store import engine, migrate, save, watch
 from ingestd.store.engine import Database
 
 log = structlog.get_logger()
@@ -43,6 +43,7 @@ async def serve(config: Config, ready: Callable[[list[str]], None] = lambda _: N
             queue_wait=config.limits.queue_wait,
         )
         committer = asyncio.create_task(ingest.committer.run(), name="committer")
+        watcher = asyncio.create_task(watch.watch(database, config.series.stalled_after), name="watcher")
         try:
             stop = asyncio.Event()
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -53,7 +54,7 @@ async def serve(config: Config, ready: Callable[[list[str]], None] = lambda _: N
 
             # Serve: sessions and the committer do all the work.
             stopped = asyncio.create_task(stop.wait(), name="stop")
-            parts = {committer, supervisor}
+            parts = {committer, supervisor, watcher}
             await asyncio.wait({stopped, *parts}, return_when=asyncio.FIRST_COMPLETED)
             stopped.cancel()
 
@@ -66,6 +67,7 @@ async def serve(config: Config, ready: Callable[[list[str]], None] = lambda _: N
                 if part.done():
                     raise BrokenError(f"a part of the daemon ended: {part.get_name()}") from part.exception()
         finally:
+            await _cancel(watcher)
             await _cancel(committer)
     log.info("stopped")
 
