@@ -133,10 +133,11 @@ def series_of(facts: Collection[Fact]) -> dict[str, Series]:
 def revisions(series: Iterable[Series]) -> dict[str, Revision]:
     """Key -> revision, each from its direct neighbours alone."""
     series = list(series)
-    return {
-        one.key: revise.revise(one, [other for other in series if set(one.revision_keys) & set(other.revision_keys)])
-        for one in series
-    }
+    holders: dict[str, list[Series]] = {}
+    for one in series:
+        for key in one.revision_keys:
+            holders.setdefault(key, []).append(one)
+    return {one.key: revise.revise(one, [other for key in one.revision_keys for other in holders[key]]) for one in series}
 
 
 def chain(table: str) -> list[str]:

@@ -13,7 +13,8 @@ import pytest
 from ingestd.mail.parse import parse
 from ingestd.series import fact, group
 from ingestd.series.values import POSTED, Fact
-from series.made import components, revisions, series_of
+from series.hardest import hardest
+from series.made import revisions, series_of
 
 MAILS = 3_000
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
@@ -45,37 +46,51 @@ def test_high_confidence_series_are_exact(facts: list[Fact], shared: Path) -> No
 
 
 def test_hardest_threads_in_any_order(facts: list[Fact]) -> None:
-    threads = sorted(components(facts), key=_hardness, reverse=True)[:60]
+    _check_threads(hardest(facts, 60), orders=8)
+
+
+def test_components_and_revisions_in_any_order(facts: list[Fact]) -> None:
+    _check_run(facts, orders=1)
+
+
+@pytest.mark.long
+def test_200_hardest_threads_of_the_whole_list_in_50_orders(corpus: Path) -> None:
+    """With repeats; what the store adds to it is tested in end_to_end/test_confluence.py."""
+    everything = [fact.of(parse(file.read_bytes())) for file in sorted(corpus.glob("*.eml"))]
+    threads = hardest(everything, 200)
+    assert len(threads) == 200
+    _check_threads(threads, orders=50)
+
+
+@pytest.mark.long
+def test_3000_mails_in_50_orders(facts: list[Fact]) -> None:
+    """Threads, series and what supersedes what, each order with repeats."""
+    assert len(facts) == MAILS
+    _check_run(facts, orders=50)
+
+
+def _check_threads(threads: list[list[Fact]], orders: int) -> None:
     rng = Random(3)
     for thread in threads:
         expected = group.group(thread)
-        for _ in range(8):
+        for _ in range(orders):
             shuffled = [*thread, *rng.choices(thread, k=3)]
             rng.shuffle(shuffled)
             assert group.group(shuffled) == expected
 
 
-def test_components_and_revisions_in_any_order(facts: list[Fact]) -> None:
-    series = series_of(facts)
-    some = {key: one for key, one in series.items() if one.version > 1}
-    expected = revisions(some.values())
-    shuffled = list(facts)
-    Random(4).shuffle(shuffled)
-    assert series_of(shuffled) == series
-    again = list(some.values())
-    Random(5).shuffle(again)
-    assert revisions(again) == expected
-
-
-def _hardness(thread: list[Fact]) -> int:
-    """Versions, re-rolls and authors of the patches in a thread."""
-    patches = [one for one in thread if one.kind in ("patch", "cover")]
-    return (
-        4 * len({one.version for one in patches})
-        + 4 * sum(one.reroll is not None for one in patches)
-        + 2 * len({one.sender_email for one in patches})
-        + len(patches)
-    )
+def _check_run(facts: list[Fact], orders: int) -> None:
+    rng = Random(4)
+    expected = series_of(facts)
+    expected_revisions = revisions(expected.values())
+    for _ in range(orders):
+        shuffled = [*facts, *rng.sample(facts, 100)]
+        rng.shuffle(shuffled)
+        series = series_of(shuffled)
+        assert series == expected
+        some = list(series.values())
+        rng.shuffle(some)
+        assert revisions(some) == expected_revisions
 
 
 @pytest.mark.long
