@@ -137,7 +137,9 @@ def revisions(series: Iterable[Series]) -> dict[str, Revision]:
     for one in series:
         for key in one.revision_keys:
             holders.setdefault(key, []).append(one)
-    return {one.key: revise.revise(one, [other for key in one.revision_keys for other in holders[key]]) for one in series}
+    return {
+        one.key: revise.revise(one, [other for key in one.revision_keys for other in holders[key]]) for one in series
+    }
 
 
 def chain(table: str) -> list[str]:

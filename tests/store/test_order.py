@@ -180,3 +180,50 @@ async def test_the_first_that_replaces_a_series_is_the_oldest_whatever_came_firs
         ("v2@example.org", "v3@example.org"),
         ("v3@example.org", None),
     ]
+
+
+async def test_the_last_patch_of_v2_comes_before_v1_its_cover_and_its_parent(store: Store) -> None:
+    first = series("20261102100000.1", 2, title="Title")
+    second = [
+        raw.replace(b"Mon, 2 Nov", b"Thu, 5 Nov") for raw in series("20261105100000.2", 2, version=2, title="Title")
+    ]
+    second[0] = second[0].replace(b"\nList-Id:", b"\nIn-Reply-To: <20261102100000.1-0-ann@example.org>\nList-Id:", 1)
+    for raw in (second[2], first[2], second[1], first[1], second[0], first[0]):
+        await store.put_batches([[raw]])
+    found = {key: (one["version"], one["complete"], one["supersedes"]) for key, one in (await store.series()).items()}
+    assert found == {
+        "20261102100000.1-0-ann@example.org": (1, True, None),
+        "20261105100000.2-0-ann@example.org": (2, True, "20261102100000.1-0-ann@example.org"),
+    }
+
+
+async def test_a_series_of_430_patches_arrives_shuffled(store: Store) -> None:
+    mails = series("20261102100000.1", 430)
+    dice = random.Random(430)
+    dice.shuffle(mails)
+    while mails:
+        size = dice.choice((1, 5, 20, 40))
+        await store.put_batches([mails[:size]])
+        mails = mails[size:]
+    (found,) = (await store.series()).values()
+    assert (found["total"], found["complete"], len(found["effective"])) == (430, True, 430)
+    assert await store.ask("SELECT count(*) FROM ingestd_v1.event WHERE category = 'series-completed'") == [1]
+
+
+async def test_two_unthreaded_series_of_one_author_arrive_interleaved(store: Store) -> None:
+    runs = {"20261102100000.11": "foo", "20261102100001.12": "bar"}
+    mails = [
+        patch(
+            f"{run}-{number}-ann@example.org",
+            f"[PATCH {number}/3] {topic}: part {number}",
+            file=f"{topic}{number}.c",
+            date=f"Mon, 2 Nov 2026 10:{number:02}:00 +0000",
+        )
+        for number in (2, 3, 1)
+        for run, topic in runs.items()
+    ]
+    await store.put_batches([[raw] for raw in mails])
+    found = await store.series()
+    assert {key: sorted(one["posted"].values()) for key, one in found.items()} == {
+        f"{run}-1-ann@example.org": [[f"{run}-{number}-ann@example.org"] for number in (1, 2, 3)] for run in runs
+    }
