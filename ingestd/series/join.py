@@ -1,7 +1,7 @@
 """Parcels joined into postings: by what their mails answer, else by shape and time."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from itertools import islice
 
@@ -66,24 +66,25 @@ class _Joiner:
 
     def _find(self, parcel: Posting, mails: Iterable[Mail]) -> tuple[Posting | None, str]:
         """The posting a parcel belongs to, and why."""
-        alike = self.shaped.get(parcel.shape, {})
-        direct, *further = _references(parcel.lead) or ("",)
-        above = _nearest(parcel, self._at(direct))
-        below = _nearest(parcel, (host for mail in mails for id_ in _ids(mail) for host in self._waiting(id_)))
-        beside = (host for id_ in further if alike for host in _nearest(parcel, self._at(id_)))
-        candidates: tuple[tuple[Iterable[Posting], _Test, str], ...] = (
-            (above, _fits, "answers the same posting"),
-            (above, _nearly_fits, "answers the same posting, sent at once"),
-            (below, _fits, "answered by its posting"),
-            (below, _nearly_fits, "answered by its posting, sent at once"),
-            (beside, _fits, "refers to the same posting"),
-            (self._alike(parcel), _fits, "same submitter, version, total and time"),
-        )
-        for hosts, test, reason in candidates:
+        for hosts, test, reason in self._candidates(parcel, mails):
             for host in hosts:
                 if test(host, parcel):
                     return host, reason
         return None, ""
+
+    def _candidates(self, parcel: Posting, mails: Iterable[Mail]) -> Iterator[tuple[Iterable[Posting], _Test, str]]:
+        """Postings to ask, the likeliest first, each found only when those before it are not the one."""
+        direct, *further = _references(parcel.lead) or ("",)
+        above = _nearest(parcel, self._at(direct))
+        yield above, _fits, "answers the same posting"
+        yield above, _nearly_fits, "answers the same posting, sent at once"
+        below = _nearest(parcel, (host for mail in mails for id_ in _ids(mail) for host in self._waiting(id_)))
+        yield below, _fits, "answered by its posting"
+        yield below, _nearly_fits, "answered by its posting, sent at once"
+        if parcel.shape in self.shaped:
+            beside = (host for id_ in further for host in _nearest(parcel, self._at(id_)))
+            yield beside, _fits, "refers to the same posting"
+            yield self._alike(parcel), _fits, "same submitter, version, total and time"
 
     def _at(self, id_: str) -> list[Posting]:
         owner = self.by_id.get(id_)

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sqlalchemy import Row as RowOf
 from sqlalchemy import bindparam, delete, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -184,13 +185,12 @@ async def _load_mails(connection: AsyncConnection, threads: Collection[int]) -> 
         .outerjoin(target, target.c.id == word.c.target)
         .where(m.c.thread.in_(threads))
     )
-    stored = [dict(row) for row in found.mappings()]
-    supersedes = await _superseded(connection, [row["id"] for row in stored])
+    stored = found.all()
+    supersedes = await _superseded(connection, [row.id for row in stored])
     mails: dict[tuple[int, int], list[_Mail]] = defaultdict(list)
     for row in stored:
-        mails[row["list"], row["thread"]].append(
-            _Mail(row["id"], _fact(row, supersedes.get(row["id"], ())), row["key"], row["parent"], row["about"])
-        )
+        mail = _Mail(row.id, _fact(row, supersedes.get(row.id, ())), row.key, row.parent, row.about)
+        mails[row.list, row.thread].append(mail)
     return mails
 
 
@@ -208,35 +208,35 @@ async def _superseded(connection: AsyncConnection, messages: Collection[int]) ->
     return {message: tuple(targets) for message, targets in found}
 
 
-def _fact(row: Mapping[str, Any], supersedes: tuple[str, ...]) -> Fact:
+def _fact(row: RowOf[*tuple[Any, ...]], supersedes: tuple[str, ...]) -> Fact:
     return Fact(
-        message_id=row["message_id"],
-        content_key=row["content_key"],
-        kind=row["kind"],
-        date=row["date"],
-        author_name=row["author_name"],
-        author_email=row["author_email"],
-        sender_email=row["sender_email"],
-        name=row["name"],
-        title=row["title"],
-        tags=tuple(row["tags"]),
-        number=row["number"],
-        total=row["total"],
-        version=row["version"],
-        version_written=row["version_written"],
-        reroll=row["reroll"],
-        resend=row["resend"],
-        reply=row["reply"],
-        in_reply_to=tuple(row["in_reply_to"]),
-        references=tuple(row["references"]),
-        former_ids=tuple(row["former_ids"]),
-        has_diff=row["has_diff"],
-        patch_id=row["patch_id"],
-        change_id=row["change_id"],
+        message_id=row.message_id,
+        content_key=row.content_key,
+        kind=row.kind,
+        date=row.date,
+        author_name=row.author_name,
+        author_email=row.author_email,
+        sender_email=row.sender_email,
+        name=row.name,
+        title=row.title,
+        tags=tuple(row.tags),
+        number=row.number,
+        total=row.total,
+        version=row.version,
+        version_written=row.version_written,
+        reroll=row.reroll,
+        resend=row.resend,
+        reply=row.reply,
+        in_reply_to=tuple(row.in_reply_to),
+        references=tuple(row.references),
+        former_ids=tuple(row.former_ids),
+        has_diff=row.has_diff,
+        patch_id=row.patch_id,
+        change_id=row.change_id,
         supersedes=supersedes,
-        sender_name=row["sender_name"],
-        munged=row["munged"],
-        belongs=None if row["belongs_id"] is None else (row["belongs_id"], row["belongs_content"]),
+        sender_name=row.sender_name,
+        munged=row.munged,
+        belongs=None if row.belongs_id is None else (row.belongs_id, row.belongs_content),
     )
 
 
