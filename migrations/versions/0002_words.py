@@ -107,7 +107,9 @@ VIEWS = [
     CREATE OR REPLACE VIEW ingestd_v1.trailer AS
     SELECT a.message_id, m.message_id AS source_message_id, l.list_id, t.name, t.value, t.person_name,
            t.person_email, lower(t.person_email) = lower(m.author_email) AS from_matches,
-           ingestd.same_person(t.person_name, t.person_email, m.author_name, m.author_email) AS sender_matches,
+           CASE WHEN t.person_email IS NOT NULL THEN
+               ingestd.same_person(t.person_name, t.person_email, m.author_name, m.author_email)
+           END AS sender_matches,
            g.reason, v.message_id AS via_message_id
     FROM ingestd.given g
     JOIN ingestd.trailer t ON t.message = g.source AND t.position = g.position

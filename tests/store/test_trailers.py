@@ -62,6 +62,10 @@ async def test_what_a_cover_does_not_spread(store: Store) -> None:
     cover = V1[0].replace(b"What it is about.\n", b"What it is about.\n\nReviewed-by: Ann Author <ann@example.org>\n")
     await store.put_batches([[cover, *V1[1:]], [says("r@x.org", COVER, text)]])
     assert await given(store, ONE) == []
+    flags = await store.ask(
+        "SELECT name, sender_matches FROM ingestd_v1.trailer WHERE source_message_id = 'r@x.org' ORDER BY name"
+    )
+    assert flags == [("Fixes", None), ("Link", None), ("Signed-off-by", True)]
 
 
 async def test_carried_to_the_next_version_with_the_same_diff(store: Store) -> None:
