@@ -244,7 +244,11 @@ async def _write_mails(
     connection: AsyncConnection, members: Iterable[_Mail], grouped: Thread, ids: Mapping[str, int]
 ) -> None:
     """Bring key, parent and about of each mail up to date."""
-    abouts = _abouts({grouped.keys[mail.fact.identity]: mail.fact.kind for mail in members}, grouped.parents)
+    # All that stands in a series, too: covers without a number, and what a human put there.
+    subjects = {grouped.keys[mail.fact.identity] for mail in members if mail.fact.kind in SUBJECTS} | set(
+        grouped.reasons
+    )
+    abouts = _abouts(subjects, grouped.parents)
     changed = []
     for mail in members:
         key = grouped.keys[mail.fact.identity]
@@ -266,13 +270,14 @@ async def _write_mails(
         )
 
 
-def _abouts(kinds: Mapping[str, str], parents: Mapping[str, str | None]) -> dict[str, str | None]:
+def _abouts(subjects: Collection[str], parents: Mapping[str, str | None]) -> dict[str, str | None]:
     """Key -> key of the patch, cover or pull request that the mail is or answers, however far up.
 
-    `kinds`: key -> kind. Parents have no cycles. Each mail is visited once, however long a chain is.
+    `subjects`: keys of patches, covers and pull requests; `parents`: of all mails, without cycles. Each mail is
+    visited once, however long a chain is.
     """
-    abouts: dict[str, str | None] = {key: key for key, kind in kinds.items() if kind in SUBJECTS}
-    for key in kinds:
+    abouts: dict[str, str | None] = {key: key for key in subjects}
+    for key in parents:
         chain = []
         at: str | None = key
         while at is not None and at not in abouts:

@@ -56,6 +56,15 @@ async def test_on_the_cover_it_reaches_all_patches(store: Store) -> None:
         assert await reviews(store, one) == ([REVIEW], [])
 
 
+async def test_a_cover_without_a_number_is_one_too(store: Store) -> None:
+    """A plain title that patches answer, or what a human made the cover."""
+    plain = V1[0].replace(b"[PATCH 0/2] Title", b"What Title is about")
+    await store.put_batches([[says("r@x.org", COVER, REVIEW)], [plain], V1[1:]])
+    assert await store.ask("SELECT kind FROM ingestd_v1.message WHERE message_id = :m", m=COVER) == ["other"]
+    for one in (ONE, TWO):
+        assert await given(store, one) == [("Reviewed-by", "r@x.org", "cover", COVER)]
+
+
 async def test_what_a_cover_does_not_spread(store: Store) -> None:
     """Who signs off a series applied it; Fixes and Link are about one commit; nobody reviews by own cover letter."""
     text = 'Signed-off-by: Rob Reviewer <rob@example.com>\nFixes: 0123456789ab ("x")\nLink: https://example.org/1'
