@@ -100,6 +100,13 @@ def _version(thread: str, number: int, _total: int) -> bytes:
     )
 
 
+def _single(run: str, number: int) -> bytes:
+    """A patch that has nothing to do with any other."""
+    return patch(
+        f"{run}-{number}@example.org", f"[PATCH] {run} {number}", file=f"{run}{number}.c", date=_date(number * 60)
+    )
+
+
 STORED: dict[str, Make] = {
     "one more patch of a series": _part,
     "one more answer to answers": _answer,
@@ -141,7 +148,7 @@ async def _whole(database: Database) -> None:
     print(f"\n{'mails a second':36}{'one thread':>14}{'singles':>14}   ratio")
     for name, count, batch in WHOLE:
         one = [_part(f"whole{batch}", number, count) for number in range(count)]
-        singles = [_part(f"single{batch}x{number}", 0, 1) for number in range(count)]
+        singles = [_single(f"single{batch}", number) for number in range(count)]
         speeds = []
         for raws in (one, singles):
             times = [await _put(database, raws[at : at + batch]) for at in range(0, count, batch)]
