@@ -92,8 +92,9 @@ def _alone(mail: Mail) -> Posting:
 
 def _series(one: Posting, home: overlay.Home) -> Series:
     """A posting as a value."""
-    patches = [mail for mail in one.mails if mail.number]
-    covers = [*([] if one.cover is None else [one.cover]), *(mail for mail in one.mails if not mail.number)]
+    posted = list(one.mails)
+    patches = [mail for mail in posted if mail.number]
+    covers = [*([] if one.cover is None else [one.cover]), *(mail for mail in posted if not mail.number)]
     mails = [*covers, *patches]
     lead = mails[0]
     _, total, reroll, _ = one.shape

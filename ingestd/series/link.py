@@ -3,6 +3,7 @@
 import hashlib
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from ingestd.series import stem
 from ingestd.series.values import Fact
@@ -105,9 +106,14 @@ _USUAL = frozenset(
 def _is_reference(id_: str, fact: Fact) -> bool:
     return (
         (len(id_) >= _SHORTEST_REFERENCE or "@" in id_)
-        and _NO_REFERENCE.fullmatch(id_) is None
+        and not _is_junk(id_)
         and id_.lower() not in (fact.author_email.lower(), fact.sender_email.lower())
     )
+
+
+@lru_cache(maxsize=16_384)  # a long thread asks for the same ids with every mail
+def _is_junk(id_: str) -> bool:
+    return _NO_REFERENCE.fullmatch(id_) is not None
 
 
 def cut(key: str) -> str:

@@ -64,8 +64,8 @@ class Posting:
     @property
     def mails(self) -> Iterator[Mail]:
         """The mails in slots by number, those of one slot in order of place."""
-        for number in sorted(self.slots):
-            yield from sorted(self.slots[number], key=lambda mail: mail.place)
+        for _, held in sorted(self.slots.items()):
+            yield from held if len(held) == 1 else sorted(held, key=lambda mail: mail.place)
 
     @property
     def lead(self) -> Mail:

@@ -34,8 +34,9 @@ def revision_keys(covers: Sequence[Mail], patches: Sequence[Mail], named: Iterab
         # Pull requests come every week under one title: only near ones have anything to do with each other.
         found |= {f"h:{head} {window}" for window in link.windows(lead.fact.date, PULLS_NEAR)}
     for mail in patches[:_MOST_TITLES]:
-        if normal(mail.fact.title):
-            found.add(f"t:{normal(mail.fact.title)}")
+        title = head if mail is lead else normal(mail.fact.title)
+        if title:
+            found.add(f"t:{title}")
         if mail.fact.patch_id:
             found.add(f"p:{mail.fact.patch_id}")
     return tuple(sorted(map(link.cut, found)))

@@ -294,19 +294,26 @@ async def _load_series(connection: AsyncConnection, threads: Collection[int]) ->
     old = {row["id"]: _Old(row["id"], dict(row)) for row in found.mappings()}
     if not old:
         return {}
-    member = schema.series_patch
+    wanted = {"ids": list(old)}
     for series, number, message, role, posted_in in await connection.execute(
-        select(member.c.series, member.c.number, member.c.message, member.c.role, member.c.posted_in).where(
-            member.c.series.in_(list(old))
-        )
+        text("""
+            SELECT series, number, message, role, posted_in
+            FROM ingestd.series_patch
+            WHERE series = ANY (CAST(:ids AS bigint[]))
+        """),
+        wanted,
     ):
         old[series].members.add((number, message, role, posted_in))
-    for series, key in await connection.execute(
-        select(schema.revision_key.c.series, schema.revision_key.c.key).where(
-            schema.revision_key.c.series.in_(list(old))
-        )
+    for series, keys in await connection.execute(
+        text("""
+            SELECT series, array_agg(key)
+            FROM ingestd.revision_key
+            WHERE series = ANY (CAST(:ids AS bigint[]))
+            GROUP BY series
+        """),
+        wanted,
     ):
-        old[series].keys.add(key)
+        old[series].keys.update(keys)
     return old
 
 

@@ -152,6 +152,7 @@ def made_content(content_after: Contents, made_mails: list[bytes]) -> Content:
     return content_after(None, made_mails)
 
 
+@pytest.mark.long
 def test_made_mails(content_after: Contents, made_mails: list[bytes], made_content: Content) -> None:
     """8 connections, two daemons, kills."""
     _assert_equal(content_after(7, made_mails), made_content)
