@@ -5,7 +5,9 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -16,6 +18,7 @@ from ingestd.errors import ConfigError, InputError, MailError, Permanent, Unavai
 
 if TYPE_CHECKING:
     from ingestd.config import Config
+    from ingestd.ingest import Outcome
 
 EX_USAGE, EX_DATAERR, EX_UNAVAILABLE, EX_SOFTWARE, EX_TEMPFAIL, EX_CONFIG = 64, 65, 69, 70, 75, 78
 
@@ -325,6 +328,132 @@ def health(context: click.Context) -> None:
             await database.ping()
 
     _run(config, work())
+
+
+@ingestd.group()
+def quarantine() -> None:
+    """Mails that our code failed on: they are kept as they came, with the error."""
+
+
+@quarantine.command("list")
+@click.option("--json", "as_json", is_flag=True, help="As JSON lines.")
+@click.option("--ended", is_flag=True, help="Those that were replayed or dropped instead.")
+@click.pass_context
+def quarantine_list(context: click.Context, as_json: bool, ended: bool) -> None:
+    """List the mails in quarantine, oldest first."""
+    from ingestd.store import quarantine as store
+
+    found: Sequence[object] = _transact(context, store.ended if ended else store.entries)
+    for entry in found:
+        facts = _facts(entry)
+        click.echo(json.dumps(facts, ensure_ascii=False) if as_json else "  ".join(map(_shown, facts.values())))
+
+
+@quarantine.command("show")
+@click.argument("entry_id", type=int, metavar="ID")
+@click.option("--raw", is_flag=True, help="The bytes as they were received.")
+@click.pass_context
+def quarantine_show(context: click.Context, entry_id: int, raw: bool) -> None:
+    """Show one mail in quarantine: how it came and what failed."""
+    from ingestd.store import quarantine as store
+
+    async def work(connection: Any) -> tuple["store.Entry", bytes]:  # noqa: ANN401 - only the store knows it
+        (entry,) = await store.entries(connection, [entry_id])
+        return entry, await store.raw(connection, entry)
+
+    entry, mail = _transact(context, work)
+    if raw:
+        sys.stdout.buffer.write(mail)
+        sys.stdout.buffer.flush()
+        return
+    for name, value in _facts(entry).items():
+        click.echo(f"{name}: {_shown(value)}")
+
+
+@quarantine.command("replay")
+@click.argument("entry_ids", type=int, nargs=-1, metavar="[ID...]")
+@click.pass_context
+def quarantine_replay(context: click.Context, entry_ids: Sequence[int]) -> None:
+    """Take mails in as if they had just come: these, or all. Exit 65 when one fails again and stays."""
+    from ingestd import daemon, ingest
+    from ingestd.store import migrate as migrations
+    from ingestd.store import quarantine as store
+
+    config = _config(context)
+
+    async def work() -> int:
+        async with daemon.open_database(config) as database:
+            await migrations.check(database)
+            committer, router = ingest.Committer(database), daemon.router(config)
+            async with database.transaction() as connection:
+                waiting = await store.entries(connection, entry_ids or None)
+            left = 0
+            for entry in waiting:
+                async with database.transaction() as connection:
+                    raw = await store.raw(connection, entry)
+                outcome = await ingest.replay(committer, router, entry, raw)
+                left += isinstance(outcome, MailError) or not outcome
+                click.echo(f"{entry.id}: {_told(outcome)}")
+            return left
+
+    left = _run(config, work())
+    if left:
+        raise InputError(f"{left} in quarantine still")
+
+
+def _told(outcome: "Outcome") -> str:
+    """What became of a replayed mail."""
+    if isinstance(outcome, MailError):
+        return f"stays: {outcome}"
+    return (
+        ", ".join(f"{'repeat' if one.repeat else 'new'} on {_shown(one.list_id)}" for one in outcome) or "fails again"
+    )
+
+
+@quarantine.command("drop")
+@click.argument("entry_ids", type=int, nargs=-1, required=True, metavar="ID...")
+@click.option("--reason", required=True, help="Why nobody needs it. Kept with the entry.")
+@click.pass_context
+def quarantine_drop(context: click.Context, entry_ids: Sequence[int], reason: str) -> None:
+    """Give up mails in quarantine for good: their bytes go, a trace with the reason stays."""
+    from ingestd.store import quarantine as store
+
+    if not reason.strip():
+        raise click.UsageError("--reason is empty")
+
+    _transact(context, lambda connection: store.drop(connection, entry_ids, reason), write=True)
+
+
+def _transact(
+    context: click.Context, work: Callable[[Any], Coroutine[Any, Any, Result]], *, write: bool = False
+) -> Result:
+    """Run `work` in one transaction on a database with our schema; `write`: it holds the ingest lock."""
+    from ingestd import daemon
+    from ingestd.store import migrate as migrations
+
+    config = _config(context)
+
+    async def transaction() -> Result:
+        async with daemon.open_database(config) as database:
+            await migrations.check(database)
+            async with database.ingest() if write else database.transaction() as connection:
+                return await work(connection)
+
+    return _run(config, transaction())
+
+
+def _facts(row: Any) -> dict[str, Any]:  # noqa: ANN401 - any row of the store
+    """A row as JSON has it: digests in hex, times in ISO 8601."""
+    return {
+        name: value.hex() if isinstance(value, bytes) else value.isoformat() if isinstance(value, datetime) else value
+        for name, value in asdict(row).items()
+    }
+
+
+def _shown(value: object) -> str:
+    """A value on a terminal: what a mail says must not move the cursor."""
+    text = "-" if value is None else ", ".join(value) if isinstance(value, tuple) else str(value)
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 @ingestd.group("config")

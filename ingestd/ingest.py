@@ -14,7 +14,7 @@ import structlog
 from ingestd.errors import Full, MailError, Permanent, Temporary
 from ingestd.mail import Mail
 from ingestd.mail.parse import parse
-from ingestd.store import engine, save
+from ingestd.store import engine, quarantine, save
 from ingestd.store.engine import Database, Fault
 from ingestd.store.values import Arrival, Envelope, Poison, Stored
 
@@ -38,6 +38,9 @@ UNANNOUNCED = 1024 * 1024
 
 # So many mails in quarantine, with none stored between, are no longer the mails' fault.
 POISON_LIMIT = 20
+
+# An error's text may quote the mail; more of it helps nobody.
+LONGEST_ERROR = 1000
 
 Outcome = list[Stored] | MailError  # on each of its lists, or why not
 
@@ -95,22 +98,29 @@ class Router:
 def read(
     raw: bytes, envelope: Envelope, router: Router, recipients: Sequence[str] = (), list_id: str | None = None
 ) -> Arrival | Poison:
-    """Parse and route one mail. Poison when our parser fails on it; Permanent where policy refuses it."""
+    """Parse and route one mail. Poison when our code fails on it; Permanent where policy refuses it."""
     digest = hashlib.sha256(raw).digest()
     try:
         mail = parse(raw)
+        return Arrival(raw, digest, mail, router.route(mail, recipients, list_id), envelope)
+    except Permanent:
+        raise
     except Exception as error:  # noqa: BLE001 - whatever our code fails on is kept, and said
         return _poison(raw, digest, error, recipients, () if list_id is None else (list_id,), envelope)
-    return Arrival(raw, digest, mail, router.route(mail, recipients, list_id), envelope)
 
 
 def _poison(
     raw: bytes, digest: bytes, error: Exception, recipients: Sequence[str], lists: Sequence[str], envelope: Envelope
 ) -> Poison:
     log.error("mail_poisonous", raw_sha256=digest.hex(), error=engine.reason(error), exc_info=error)
-    return Poison(
-        raw, digest, f"{type(error).__name__}: {engine.reason(error)}", tuple(recipients), tuple(lists), envelope
-    )
+    said = f"{type(error).__name__}: {engine.reason(error)}"[:LONGEST_ERROR]
+    # The text may quote what the database cannot hold either, and then the mail would come again for ever.
+    storable = said.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+    return Poison(raw, digest, storable, tuple(recipients), tuple(lists), envelope)
+
+
+class Closed(Temporary):
+    """Quarantine takes no more: so many mails in a row are our fault."""
 
 
 class Committer:
@@ -191,6 +201,8 @@ class Committer:
         for last_try in (False, True):
             try:
                 return await self._attempt(arrivals)
+            except MailError as error:
+                return [error for _ in arrivals]
             except engine.FAILURES as error:
                 fault = engine.judge(error)
                 if fault is Fault.RETRY and not last_try:
@@ -221,8 +233,8 @@ class Committer:
             outcomes: list[Outcome] = []
             for arrival in arrivals:
                 outcomes += await self._store([arrival])
-                if isinstance(outcomes[-1], MailError):  # the database is gone: the others would only wait for it
-                    break
+                if isinstance(outcomes[-1], MailError) and not isinstance(outcomes[-1], Closed):
+                    break  # the database is gone: the others would only wait for it
             return outcomes + [Temporary(str(outcomes[-1])) for _ in arrivals[len(outcomes) :]]
         (arrival,) = arrivals
         recipients = [recipient for own in arrival.lists.values() for recipient in own]
@@ -231,16 +243,35 @@ class Committer:
 
     async def _quarantine(self, poison: Poison) -> Outcome:
         """Keep a mail that cannot be stored. Many in a row are our fault: then the mail server keeps them."""
-        if self._poisons >= POISON_LIMIT:
+        fresh = poison.envelope.entry is None
+        if fresh and self._poisons >= POISON_LIMIT:
             log.error("quarantine_closed", poisons=self._poisons)
-            return Temporary(f"{self._poisons} mails in a row went to quarantine")
+            return Closed(f"{self._poisons} mails in a row went to quarantine")
         try:
             async with self._database.ingest() as connection:
-                await save.quarantine(connection, [poison])
+                await quarantine.keep(connection, poison)
+        except MailError as error:
+            return error
         except Exception as error:  # noqa: BLE001 - whatever it is, the mail is not stored: the mail server keeps it
             return self._give_up(error)
-        self._poisons += 1
+        self._poisons += fresh
         return []
+
+
+async def replay(committer: Committer, router: Router, entry: quarantine.Entry, raw: bytes) -> Outcome:
+    """Take a mail out of quarantine as if it had just come, but with the delivery facts it came with.
+
+    It goes to the list it was for; where that is not known, or where it was for several, as mail goes today.
+    An empty outcome: it failed again, and stays with its new error. MailError: it stays as it was.
+    """
+    envelope = Envelope(entry.received_at, entry.envelope_from, entry.peer, entry.id)
+    list_id = entry.lists[0] if len(entry.lists) == 1 else None
+    try:
+        mail = read(raw, envelope, router, entry.recipients, list_id)
+    except Permanent as error:
+        return error
+    (outcome,) = await committer.commit([mail])
+    return outcome
 
 
 def _rows(mail: Arrival | Poison) -> int:

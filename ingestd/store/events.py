@@ -20,7 +20,9 @@ CATEGORIES = {
     "series-superseded": "a newer version of the series is there; the payload names it",
     "series-stalled": "patches of a series are missing, and none came for `series.stalled_after`; once a series",
     "mail-relinked": "a human said to which series a mail belongs, or took that back",
-    "mail-quarantined": "a mail our code failed on is kept raw in quarantine",
+    "mail-quarantined": "a mail our code failed on is kept raw in quarantine; the payload names the entry",
+    "mail-replayed": "a mail came out of quarantine and is stored now; the payload names the entry",
+    "mail-dropped": "a person gave up a mail in quarantine; the payload names the entry and the digest of its bytes",
 }
 
 

@@ -136,3 +136,17 @@ async def allocate(connection: AsyncConnection, table: Table, count: int) -> lis
         {"count": count},
     )
     return sorted(int(value) for value in found.scalars())
+
+
+async def keep_raw(connection: AsyncConnection, raws: Mapping[bytes, bytes]) -> None:
+    """Keep the bytes of each distinct delivery: sha256 -> bytes."""
+    there = await connection.execute(
+        text("SELECT sha256 FROM ingestd.raw WHERE sha256 = ANY (CAST(:digests AS bytea[]))"),
+        {"digests": list(raws)},
+    )
+    known = set(there.scalars())
+    await add(
+        connection,
+        schema.raw,
+        [{"sha256": digest, "size": len(raw), "bytes": raw} for digest, raw in raws.items() if digest not in known],
+    )

@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ingestd.mail import Mail
 from ingestd.series import fact, link
-from ingestd.store import events, regroup, relinks, rows, schema, threads
+from ingestd.store import events, quarantine, regroup, relinks, rows, schema, threads
 from ingestd.store.events import Event
-from ingestd.store.values import Arrival, Poison, Stored
+from ingestd.store.values import Arrival, Stored
 
 Identity = tuple[int, str, str]  # (list, Message-ID, content key)
 
@@ -47,7 +47,7 @@ async def batch(connection: AsyncConnection, arrivals: Sequence[Arrival]) -> lis
     The caller holds the ingest lock. Nothing here looks at the order of the arrivals but the surrogate ids.
     """
     lists = await _lists(connection, sorted({list_id for arrival in arrivals for list_id in arrival.lists}))
-    await _keep_raw(connection, {arrival.raw_sha256: arrival.raw for arrival in arrivals})
+    await rows.keep_raw(connection, {arrival.raw_sha256: arrival.raw for arrival in arrivals})
     wanted = _gather(arrivals, lists)
     there = await _find(connection, list(wanted))
     fresh = [identity for identity in wanted if identity not in there]
@@ -61,31 +61,10 @@ async def batch(connection: AsyncConnection, arrivals: Sequence[Arrival]) -> lis
     log += [Event("message-created", list=identity[0], message=id_of[identity]) for identity in fresh]
     log += [Event("message-changed", list=identity[0], message=id_of[identity]) for identity in better]
     log += await regroup.regroup(connection, touched)
+    replayed = {arrival.envelope.entry: outcome for arrival, outcome in zip(arrivals, stored, strict=True)}
+    log += await quarantine.leave(connection, replayed, lists)
     await events.write(connection, log)
     return stored
-
-
-async def quarantine(connection: AsyncConnection, poisons: Sequence[Poison]) -> None:
-    """Keep mails that could not be stored, with the error. The caller holds the ingest lock."""
-    await _keep_raw(connection, {poison.raw_sha256: poison.raw for poison in poisons})
-    await rows.add(
-        connection,
-        schema.quarantine,
-        [
-            {
-                "received_at": poison.envelope.received_at,
-                "error": poison.error,
-                "raw_sha256": poison.raw_sha256,
-                "raw_size": len(poison.raw),
-                "envelope_from": poison.envelope.envelope_from,
-                "recipients": list(poison.recipients),
-                "peer": poison.envelope.peer,
-                "lists": list(poison.lists),
-            }
-            for poison in poisons
-        ],
-    )
-    await events.write(connection, [Event("mail-quarantined") for _ in poisons])
 
 
 def _identity(mail: Mail, list_: int) -> Identity:
@@ -113,20 +92,6 @@ async def _lists(connection: AsyncConnection, list_ids: Sequence[str]) -> dict[s
         {"list_ids": list_ids},
     )
     return {row.list_id: row.id for row in found}
-
-
-async def _keep_raw(connection: AsyncConnection, raws: Mapping[bytes, bytes]) -> None:
-    """Keep the bytes of each distinct delivery."""
-    there = await connection.execute(
-        text("SELECT sha256 FROM ingestd.raw WHERE sha256 = ANY (CAST(:digests AS bytea[]))"),
-        {"digests": list(raws)},
-    )
-    known = set(there.scalars())
-    await rows.add(
-        connection,
-        schema.raw,
-        [{"sha256": digest, "size": len(raw), "bytes": raw} for digest, raw in raws.items() if digest not in known],
-    )
 
 
 def _gather(arrivals: Iterable[Arrival], lists: Mapping[str, int]) -> dict[Identity, _Wanted]:

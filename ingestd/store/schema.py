@@ -304,3 +304,17 @@ quarantine = Table(
     Column("peer", Text),
     _required("lists", ARRAY(Text)),
 )
+
+# Entries that are no more: replayed, or dropped by a person with a reason.
+quarantine_ended = Table(
+    "quarantine_ended",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    _required("received_at", TIME),
+    _required("error", Text),
+    _required("raw_sha256", LargeBinary),
+    _required("raw_size", Integer),
+    Column("ended_at", TIME, nullable=False, server_default=func.transaction_timestamp()),
+    _required("outcome", Text),
+    Column("reason", Text),
+)

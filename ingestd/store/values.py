@@ -14,6 +14,7 @@ class Envelope:
     received_at: datetime  # UTC, by our clock; for display only
     envelope_from: str | None = None  # without brackets; "" is the null sender
     peer: str | None = None  # address of the mail server, or where an import read the mail
+    entry: int | None = None  # id in quarantine, of a mail that is replayed from there
 
 
 @dataclass(frozen=True, slots=True)
