@@ -1,0 +1,1 @@
+"""Real mail servers in front of the real daemon."""
