@@ -276,6 +276,37 @@ def dump(context: click.Context, list_id: str | None) -> None:
 
 
 @ingestd.command()
+@click.option("--against", multiple=True, required=True, metavar="SOURCE", help="An archive or a log. May be repeated.")
+@click.option("--list", "list_id", metavar="LIST-ID", help="Look for an archive's mails on this list only.")
+@click.option(
+    "--recipient", "recipients", multiple=True, metavar="PATTERN", help="In a log: mail for this address too."
+)
+@click.pass_context
+def audit(context: click.Context, against: Sequence[str], list_id: str | None, recipients: Sequence[str]) -> None:
+    """Say which mails an archive or a mail server's log has and we lack. Exit 65 when there are any."""
+    from ingestd import daemon
+    from ingestd.sources import audit as auditing
+
+    config = _config(context)
+
+    async def work() -> tuple[int, int]:
+        seen = lacking = 0
+        async with daemon.open_store(config) as database:
+            for source in against:
+                async for found in auditing.compare(database, source, list_id=list_id, recipients=recipients):
+                    seen += 1
+                    if found.lacking is not None:
+                        lacking += 1
+                        click.echo("  ".join(map(_shown, (found.lacking, found.mail, found.where))))
+        return seen, lacking
+
+    seen, lacking = _run(config, work())
+    if lacking:
+        raise InputError(f"{lacking} of {seen} mails are not here")
+    click.echo(f"all {seen} mails are here", err=True)
+
+
+@ingestd.command()
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 @click.pass_context
 def status(context: click.Context, as_json: bool) -> None:
@@ -376,14 +407,12 @@ def quarantine_show(context: click.Context, entry_id: int, raw: bool) -> None:
 def quarantine_replay(context: click.Context, entry_ids: Sequence[int]) -> None:
     """Take mails in as if they had just come: these, or all. Exit 65 when one fails again and stays."""
     from ingestd import daemon, ingest
-    from ingestd.store import migrate as migrations
     from ingestd.store import quarantine as store
 
     config = _config(context)
 
     async def work() -> int:
-        async with daemon.open_database(config) as database:
-            await migrations.check(database)
+        async with daemon.open_store(config) as database:
             committer, router = ingest.Committer(database), daemon.router(config)
             async with database.transaction() as connection:
                 waiting = await store.entries(connection, entry_ids or None)
@@ -396,8 +425,7 @@ def quarantine_replay(context: click.Context, entry_ids: Sequence[int]) -> None:
                 click.echo(f"{entry.id}: {_told(outcome)}")
             return left
 
-    left = _run(config, work())
-    if left:
+    if left := _run(config, work()):
         raise InputError(f"{left} in quarantine still")
 
 
@@ -429,15 +457,15 @@ def _transact(
 ) -> Result:
     """Run `work` in one transaction on a database with our schema; `write`: it holds the ingest lock."""
     from ingestd import daemon
-    from ingestd.store import migrate as migrations
 
     config = _config(context)
 
     async def transaction() -> Result:
-        async with daemon.open_database(config) as database:
-            await migrations.check(database)
-            async with database.ingest() if write else database.transaction() as connection:
-                return await work(connection)
+        async with (
+            daemon.open_store(config) as database,
+            database.ingest() if write else database.transaction() as connection,
+        ):
+            return await work(connection)
 
     return _run(config, transaction())
 

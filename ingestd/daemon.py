@@ -124,6 +124,14 @@ async def open_database(config: Config) -> AsyncIterator[Database]:
             raise UnavailableError(f"database {database.name}: {engine.reason(error)}") from error
 
 
+@asynccontextmanager
+async def open_store(config: Config) -> AsyncIterator[Database]:
+    """The same with a schema that fits. ConfigError when it does not."""
+    async with open_database(config) as database:
+        await migrate.check(database)
+        yield database
+
+
 def _embedded(config: Config) -> tuple[Path, Path | None]:
     """Where the embedded PostgreSQL keeps its data and has its programs."""
     section = config.database

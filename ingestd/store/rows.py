@@ -1,5 +1,6 @@
 """How a mail becomes rows: one function a table, plain dictionaries out."""
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -10,6 +11,11 @@ from ingestd.mail import Mail
 from ingestd.store import schema
 
 Row = dict[str, Any]
+
+
+def identity(message_id: str, content_key: str) -> bytes:
+    """What a mail is on its list, in 32 bytes for the index."""
+    return hashlib.sha256(f"{message_id}\n{content_key}".encode()).digest()
 
 
 def message(mail: Mail) -> Row:

@@ -1,6 +1,5 @@
 """Store a batch of mails in one transaction: raw bytes, rows, deliveries, threads, series, events."""
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -71,11 +70,6 @@ def _identity(mail: Mail, list_: int) -> Identity:
     return list_, mail.message_id, mail.content_key
 
 
-def _digest(identity: Identity) -> bytes:
-    """Message-ID and content key in 32 bytes, for the index."""
-    return hashlib.sha256(f"{identity[1]}\n{identity[2]}".encode()).digest()
-
-
 async def _lists(connection: AsyncConnection, list_ids: Sequence[str]) -> dict[str, int]:
     """List id -> id; lists not seen before are added."""
     await connection.execute(
@@ -117,7 +111,7 @@ async def _find(connection: AsyncConnection, identities: Sequence[Identity]) -> 
         """),
         {
             "lists": [identity[0] for identity in identities],
-            "identities": [_digest(identity) for identity in identities],
+            "identities": [rows.identity(identity[1], identity[2]) for identity in identities],
         },
     )
     return {
@@ -164,7 +158,7 @@ async def _place(
                 "list": identity[0],
                 "message_id": identity[1],
                 "content_key": identity[2],
-                "identity": _digest(identity),
+                "identity": rows.identity(identity[1], identity[2]),
                 "key": identity[1],
                 "raw_sha256": wanted[identity].best.raw_sha256,
                 "received_at": wanted[identity].received_at,
