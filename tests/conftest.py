@@ -3,8 +3,6 @@
 import asyncio
 import os
 import random
-import tarfile
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from uuid import uuid4
@@ -12,6 +10,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 from daemon_process import DaemonProcess
+from mail.corpus import unpack
 from scratch import open_directory, remove_left_over
 from sqlalchemy import make_url
 
@@ -141,17 +140,7 @@ def corpus(shared: Path) -> Path:
     archive = shared / "corpus/linux-aspeed.tar.xz"
     if not archive.exists():
         pytest.skip(f"needs {archive}")
-    facts = archive.stat()
-    place = Path(tempfile.gettempdir()) / f"ingestd-corpus-{os.geteuid()}-{facts.st_size}-{int(facts.st_mtime)}"
-    if not place.exists():
-        new = Path(tempfile.mkdtemp(prefix="ingestd-corpus-new-"))
-        with tarfile.open(archive) as tar:
-            for member in tar:
-                content = tar.extractfile(member)
-                if content is not None and member.name.endswith(".eml"):
-                    (new / Path(member.name).name).write_bytes(content.read())
-        new.rename(place)
-    return place
+    return unpack(archive)
 
 
 def _database(server_url: str, template: str) -> Iterator[str]:

@@ -110,7 +110,9 @@ class DaemonProcess:
         assert self.terminate() == 0, f"the daemon did not stop well:\n{self.read_log()}"
         self.start()
 
-    def run(self, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    def run(
+        self, *arguments: str, stdin: bytes = b"", patience: float = READY_LIMIT
+    ) -> subprocess.CompletedProcess[bytes]:
         """Run another `ingestd` command with the daemon's configuration; its output is kept."""
         return subprocess.run(
             [*self.command, *arguments],
@@ -118,7 +120,7 @@ class DaemonProcess:
             capture_output=True,
             cwd=self.directory,
             env=self.environment,
-            timeout=READY_LIMIT,
+            timeout=patience,
             check=False,
         )
 

@@ -3,8 +3,10 @@
 import csv
 import json
 import lzma
+import os
 import re
 import tarfile
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,21 @@ def aspeed(count: int | None = None) -> Iterator[tuple[str, bytes]]:
                 count -= 1
                 if count <= 0:
                     return
+
+
+def unpack(archive: Path) -> Path:
+    """The directory with the mails of the archive, one file each, unpacked once per machine."""
+    facts = archive.stat()
+    place = Path(tempfile.gettempdir()) / f"ingestd-corpus-{os.geteuid()}-{facts.st_size}-{int(facts.st_mtime)}"
+    if not place.exists():
+        new = Path(tempfile.mkdtemp(prefix="ingestd-corpus-new-"))
+        with tarfile.open(archive) as tar:
+            for member in tar:
+                content = tar.extractfile(member)
+                if content is not None and member.name.endswith(".eml"):
+                    (new / Path(member.name).name).write_bytes(content.read())
+        new.rename(place)
+    return place
 
 
 def patchwork(name: str = "linux-aspeed") -> dict[str, dict[str, Any]]:

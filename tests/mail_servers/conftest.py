@@ -111,7 +111,7 @@ class Builder:
         master = recipe.adapt(files["/etc/postfix/master.cf"], changes)
         if "/usr/bin/ingestd" in master:
             master = recipe.adapt(master, {"/usr/bin/ingestd": str(self._program(daemon, "nobody"))})
-        made = Postfix(self.directory, _free_port(), main, master, maps)
+        made = Postfix(self.directory, free_port(), main, master, maps)
         if "INGESTD__LMTP__SOCKET" not in daemon.environment:
             place = made.queue_directory / "ingestd"
             place.mkdir()
@@ -130,7 +130,7 @@ class Builder:
         part["transport"] = recipe.adapt(part["transport"], own | changes)
         return Exim(
             self.directory,
-            _free_port(),
+            free_port(),
             part["router"],
             part["transport"],
             recipe.adapt(part["retry"], {"5m": "1s"}),
@@ -160,7 +160,8 @@ def builder(database_url: str, tmp_path: Path) -> Iterator[Builder]:
                 server.stop()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback address that nobody has."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

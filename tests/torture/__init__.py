@@ -1,0 +1,1 @@
+"""Mail servers deliver while everything behind them fails: `./dev torture`."""
