@@ -93,6 +93,21 @@ def test_mail_arrives_whole_and_waits_while_the_daemon_is_away(site: Site) -> No
     # One id from the log of the mail server to the row.
     assert {row["queue_id"] for row in rows} == {id_ for id_, _, _ in site.server.statuses()}
     _check_bytes(site.daemon, first)
+    _check_audit(site, len(first) + 1 + len(later))
+
+
+def _check_audit(site: Site, count: int) -> None:
+    """The server's own log says that all of it is here, and would say what is not."""
+    arguments = ["audit", "--against", str(site.server.log)]
+    for more in ([], ["--recipient", "*@ingest.example.org"]):
+        done = site.daemon.run(*arguments, *more)
+        assert (done.returncode, done.stdout) == (0, b""), done.stdout
+        if more or "250 2.0.0 Stored" in site.server.read_log():
+            assert done.stderr == f"all {count} mails are here\n".encode()
+    lost = "(SELECT min(queue_id) FROM ingestd.delivery)"
+    database.execute(site.database_url, f"UPDATE ingestd.delivery SET queue_id = 'LOST' WHERE queue_id = {lost}")
+    done = site.daemon.run(*arguments, "--recipient", "*@ingest.example.org")
+    assert (done.returncode, done.stdout.count(b"\n")) == (65, 1), done.stdout
 
 
 def _wait_for(site: Site, any_of: set[str], start: int = 0) -> None:
