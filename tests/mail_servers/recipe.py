@@ -10,13 +10,23 @@ _FILE = re.compile(r"^`(?P<path>[^`\n]+)`:\n\n```\w*\n(?P<text>.*?)^```$", re.MU
 
 def files(section: str) -> dict[str, str]:
     """The files of one section of the page, by the path that stands above each."""
+    found = {match["path"]: match["text"] for match in _FILE.finditer(_section(section))}
+    assert found, f"{PAGE.name}: no files below {section}"
+    return found
+
+
+def command(section: str, part: str) -> str:
+    """The command of one section, an indented line, that has this in it."""
+    (found,) = [line for line in _section(section).splitlines() if line.startswith("    ") and part in line]
+    return found.strip()
+
+
+def _section(wanted: str) -> str:
     for part in re.split(r"^##+ ", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
         heading, _, body = part.partition("\n")
-        if heading == section:
-            found = {match["path"]: match["text"] for match in _FILE.finditer(body)}
-            assert found, f"{PAGE.name}: no files below {section}"
-            return found
-    raise AssertionError(f"{PAGE.name}: no section {section}")
+        if heading == wanted:
+            return body
+    raise AssertionError(f"{PAGE.name}: no section {wanted}")
 
 
 def adapt(text: str, changes: Mapping[str, str]) -> str:

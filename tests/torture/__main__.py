@@ -137,6 +137,7 @@ async def _compare(site: Site, mails: list[bytes], directory: Path) -> dict[str,
     outcomes = [outcome for _, _, outcome in statuses]
     acknowledged = {id_ for id_, _, outcome in statuses if outcome == "sent"}
     kept = await _queue_ids(site)
+    audit = await asyncio.to_thread(site.daemon.run, "audit", "--against", str(site.server.log), patience=END)
     return {
         "attempts of the mail server": {name: outcomes.count(name) for name in ("sent", "deferred", "bounced")},
         "deliveries": counts["deliveries"],
@@ -147,6 +148,7 @@ async def _compare(site: Site, mails: list[bytes], directory: Path) -> dict[str,
             "nothing bounced": "bounced" not in outcomes,
             "each mail was acknowledged": len(acknowledged) == len(mails),
             "each acknowledged mail is there": acknowledged <= kept,
+            "the audit of its log finds each": audit.stderr == f"all {len(mails)} mails are here\n".encode(),
             "the dump equals that of a quiet import": found == wanted,
             "nothing went to quarantine": counts["quarantined"] == 0,
             "no traceback in the daemon's log": "Traceback" not in site.daemon.read_log(),
