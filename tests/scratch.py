@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from small_disk import unmount_below
+
 PREFIX = "ingestd-test-"
 LOCK = "test.lock"  # held as long as the test run lives
 YOUNG = 60.0  # seconds; a directory may be made but not locked yet
@@ -43,4 +45,5 @@ def remove_left_over() -> None:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 continue
+            unmount_below(path.parent)
             shutil.rmtree(path.parent, ignore_errors=True)

@@ -44,3 +44,11 @@ class SmallDisk:
     def free(self) -> None:
         """Give it back."""
         (self.place / FILLER).unlink(missing_ok=True)
+
+
+def unmount_below(directory: Path) -> None:
+    """Unmount what a killed test run has left mounted there."""
+    for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines():
+        place = line.split()[1]
+        if Path(place).is_relative_to(directory):
+            subprocess.run(["umount", "-l", place], check=True)
