@@ -3,16 +3,18 @@
 import asyncio
 import contextlib
 import signal
+import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import structlog
 
 from ingestd import config as configuration
+from ingestd import systemd
 from ingestd.config import Config
-from ingestd.errors import IngestdError, UnavailableError
+from ingestd.errors import ConfigError, IngestdError, UnavailableError
 from ingestd.ingest import Ingest, ListRule, Router
 from ingestd.postgres import Postgres, attach, default_directory
 from ingestd.receive.limits import Connections, Limits
@@ -21,6 +23,10 @@ from ingestd.store import engine, migrate, save
 from ingestd.store.engine import Database
 
 log = structlog.get_logger()
+
+HANDED = ("lmtp", "smtp")  # what the sockets of systemd may be called
+EXTENSION = 30.0  # seconds that systemd grants us more, again and again, while a start is at work
+STALL = 60.0  # seconds past its time-outs after which the committer counts as stuck
 
 
 class BrokenError(IngestdError):
@@ -33,7 +39,11 @@ async def serve(config: Config, ready: Callable[[list[str]], None] = lambda _: N
     UserError, before anything is accepted, when the database, the schema or an address cannot be used.
     """
     # Start: the database first, then its schema, then the sockets. A signal ends us at once until mail is accepted.
-    async with own_database(config) as (database, supervisor):
+    handed = systemd.sockets()
+    async with contextlib.AsyncExitStack() as stack:
+        patience = asyncio.create_task(_ask_for_time(), name="start")
+        stack.push_async_callback(_cancel, patience)
+        database, supervisor = await stack.enter_async_context(own_database(config))
         await prepare(config, database)
         ingest = Ingest(
             database,
@@ -43,31 +53,61 @@ async def serve(config: Config, ready: Callable[[list[str]], None] = lambda _: N
             queue_wait=config.limits.queue_wait,
         )
         committer = asyncio.create_task(ingest.committer.run(), name="committer")
-        try:
-            stop = asyncio.Event()
-            for number in (signal.SIGTERM, signal.SIGINT):
-                asyncio.get_running_loop().add_signal_handler(number, stop.set)
-            listeners, addresses = await listen(config, ingest)
-            log.info("serving", addresses=addresses, database=database.name)
-            ready(addresses)
+        stack.push_async_callback(_cancel, committer)
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        listeners, addresses = await listen(config, ingest, handed)
+        await _cancel(patience)
+        log.info("serving", addresses=addresses, database=database.name)
+        systemd.notify("READY=1", f"STATUS=serving {', '.join(addresses)}")
+        ready(addresses)
 
-            # Serve: sessions and the committer do all the work.
-            stopped = asyncio.create_task(stop.wait(), name="stop")
-            parts = {committer, supervisor}
-            await asyncio.wait({stopped, *parts}, return_when=asyncio.FIRST_COMPLETED)
-            stopped.cancel()
+        # Serve: sessions and the committer do all the work.
+        watchdog = asyncio.create_task(_pet_watchdog(ingest, database), name="watchdog")
+        stack.push_async_callback(_cancel, watchdog)
+        stopped = asyncio.create_task(stop.wait(), name="stop")
+        parts = {committer, supervisor, watchdog}
+        await asyncio.wait({stopped, *parts}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
 
-            # Drain: no new mail, what is under way is finished, then the database goes.
-            log.info("draining")
-            for cut in await asyncio.gather(*(listener.drain(config.limits.drain) for listener in listeners)):
-                if cut:
-                    log.warning("connections_cut", count=cut)
-            for part in parts:
-                if part.done():
-                    raise BrokenError(f"a part of the daemon ended: {part.get_name()}") from part.exception()
-        finally:
-            await _cancel(committer)
+        # Drain: no new mail, what is under way is finished, then the database goes.
+        log.info("draining")
+        systemd.notify(
+            "STOPPING=1", "STATUS=finishing the mails under way", systemd.extension(config.limits.drain + EXTENSION)
+        )
+        for cut in await asyncio.gather(*(listener.drain(config.limits.drain) for listener in listeners)):
+            if cut:
+                log.warning("connections_cut", count=cut)
+        for part in parts:
+            if part.done():
+                raise BrokenError(f"a part of the daemon ended: {part.get_name()}") from part.exception()
     log.info("stopped")
+
+
+async def _ask_for_time() -> None:
+    """Tell systemd that the start is at work: crash recovery and migrations take as long as they need."""
+    while True:
+        systemd.notify("STATUS=preparing the database", systemd.extension(EXTENSION))
+        await asyncio.sleep(EXTENSION / 3)
+
+
+async def _pet_watchdog(ingest: Ingest, database: Database) -> None:
+    """Tell systemd that we work: this loop turns, and no batch takes longer than its time-outs allow.
+
+    A database that is away is no reason to be killed: batches fail in time, and mail servers hear 451.
+    """
+    limit = systemd.watchdog()
+    if limit is None:
+        await _forever()
+        return
+    while True:
+        busy = ingest.committer.busy
+        if busy < database.timeout + STALL:
+            systemd.notify("WATCHDOG=1")
+        else:
+            log.error("committer_stuck", seconds=round(busy))
+        await asyncio.sleep(limit / 3)
 
 
 @asynccontextmanager
@@ -162,8 +202,14 @@ def router(config: Config) -> Router:
     return Router(rules, refuse_unknown=config.mail.unknown_list == "refuse")
 
 
-async def listen(config: Config, ingest: Ingest) -> tuple[list[Listener], list[str]]:
-    """Open every configured address; answer the listeners and what they listen on."""
+async def listen(
+    config: Config, ingest: Ingest, handed: Sequence[tuple[str, socket.socket]] = ()
+) -> tuple[list[Listener], list[str]]:
+    """Open every configured address; answer the listeners and what they listen on.
+
+    A protocol for which systemd has `handed` over sockets listens on these, and on no address of its own.
+    ConfigError when one of them has no name of ours.
+    """
     connections = Connections(config.limits.connections)
     limits = Limits(
         max_size=config.limits.message_size,
@@ -171,6 +217,7 @@ async def listen(config: Config, ingest: Ingest) -> tuple[list[Listener], list[s
         idle_timeout=config.limits.idle_timeout,
         data_timeout=config.limits.data_timeout,
     )
+    check_handed(handed)
     listeners: list[Listener] = []
     addresses: list[str] = []
     for protocol, section in (("lmtp", config.lmtp), ("smtp", config.smtp)):
@@ -182,10 +229,13 @@ async def listen(config: Config, ingest: Ingest) -> tuple[list[Listener], list[s
             connections=connections,
         )
         listeners.append(listener)
+        own = [listening for name, listening in handed if name == protocol]
         try:
-            if section.address:
+            for listening in own:
+                await listener.start_socket(listening)
+            if section.address and not own:
                 await listener.start_tcp(*configuration.split_address(section.address))
-            if section.socket:
+            if section.socket and not own:
                 await listener.start_unix(section.socket, int(section.socket_mode, 8))
         except BaseException:
             for opened in listeners:
@@ -193,6 +243,15 @@ async def listen(config: Config, ingest: Ingest) -> tuple[list[Listener], list[s
             raise
         addresses += [f"{protocol} {address}" for address in listener.addresses]
     return listeners, addresses
+
+
+def check_handed(handed: Sequence[tuple[str, socket.socket]]) -> None:
+    """ConfigError unless systemd has handed over listening sockets with names that we know."""
+    for name, listening in handed:
+        if name not in HANDED:
+            raise ConfigError(f"socket {name!r} of systemd: expected FileDescriptorName={' or '.join(HANDED)}")
+        if not listening.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            raise ConfigError(f"socket {name!r} of systemd: expected ListenStream= and Accept=no")
 
 
 def announce(addresses: list[str]) -> None:

@@ -15,7 +15,7 @@ from ingestd.errors import Full, MailError, Permanent, Temporary
 from ingestd.mail import Mail
 from ingestd.mail.parse import parse
 from ingestd.store import engine, save
-from ingestd.store.engine import Database, Fault
+from ingestd.store.engine import Connection, Database, Fault
 from ingestd.store.values import Arrival, Envelope, Poison, Stored
 
 log = structlog.get_logger()
@@ -122,7 +122,22 @@ class Committer:
         self._waiting: list[tuple[Arrival | Poison, asyncio.Future[Outcome]]] = []
         self._bell = asyncio.Event()
         self._poisons = 0  # quarantined, since a mail was stored
+        self._since: float | None = None  # when the transaction under way began
         self._most = BATCH_MAILS  # in a batch; less after one that took too long, so that a dear mail ends up alone
+
+    @property
+    def busy(self) -> float:
+        """Seconds that the transaction under way has taken; 0 when there is none."""
+        return 0.0 if self._since is None else time.monotonic() - self._since
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Connection]:
+        self._since = time.monotonic()
+        try:
+            async with self._database.ingest() as connection:
+                yield connection
+        finally:
+            self._since = None
 
     async def put(self, mail: Arrival | Poison) -> Outcome:
         """Wait until `mail` is committed, or is known not to be."""
@@ -205,7 +220,7 @@ class Committer:
         raise AssertionError("the last try returns")
 
     async def _attempt(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
-        async with self._database.ingest() as connection:
+        async with self._transaction() as connection:
             stored = await save.batch(connection, arrivals)
         self._poisons = 0
         self._most = min(BATCH_MAILS, self._most * 2)
@@ -235,7 +250,7 @@ class Committer:
             log.error("quarantine_closed", poisons=self._poisons)
             return Temporary(f"{self._poisons} mails in a row went to quarantine")
         try:
-            async with self._database.ingest() as connection:
+            async with self._transaction() as connection:
                 await save.quarantine(connection, [poison])
         except Exception as error:  # noqa: BLE001 - whatever it is, the mail is not stored: the mail server keeps it
             return self._give_up(error)

@@ -136,9 +136,12 @@ class Listener:
 
         Returns how many connections had to be cut after that; their peers keep their mail. May be called twice.
         """
-        self._draining = True
         for server in self._servers:
             server.close()
+        if grace > 0:
+            for _ in range(3):  # what was accepted already becomes a session, and is served
+                await asyncio.sleep(0)
+        self._draining = True
         for path, inode in self._paths:
             with contextlib.suppress(OSError):  # gone, or not ours any more
                 if path.stat().st_ino == inode:
@@ -146,7 +149,7 @@ class Listener:
         self._servers.clear()
         self._paths.clear()
         for session in tuple(self._sessions):
-            session.dismiss()
+            session.dismiss(at_once=grace <= 0)
         await self._wait(grace)
         cut = tuple(self._sessions)
         for session in cut:

@@ -65,6 +65,7 @@ class Session(wire.Wire):
         super().__init__(hostname=hostname, limits=limits, loop=loop, ended=ended)
         self._sink = sink
         self._greeted = False
+        self._served = False  # a mail came to its end
         self._errors = 0
         self._junk = 0
 
@@ -75,11 +76,16 @@ class Session(wire.Wire):
         """
         return [f"smtp_{verb}" for verb in _VERBS[self._protocol]]
 
+    @property
+    def under_way(self) -> bool:
+        """A connection's first mail, and any transaction: who connected before we shut down is not sent away."""
+        return not self._served or self._transaction is not None
+
     async def serve(self) -> None:
         """Greet, and obey commands until the end."""
         self.say(f"220 {self.hostname} {'LMTP' if self._protocol == 'lmtp' else 'ESMTP'} ingestd")
         while not self._closing:
-            if self._dismissed:
+            if self._dismissed and not self.under_way:
                 self.dismiss()
                 return
             try:
@@ -318,6 +324,7 @@ class Session(wire.Wire):
             log.info("peer_left", peer=self.peer, phase=self.phase.value, outcome=outcome)
         self.phase = Phase.COMMAND
         self._errors = self._junk = 0
+        self._served = True
         self._conclude(outcome, transaction if begun else None)
 
     def _conclude(self, outcome: str, transaction: Transaction | None) -> None:

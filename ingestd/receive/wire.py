@@ -18,6 +18,7 @@ log = structlog.get_logger()
 
 READ = 2**18  # as much as the event loop reads at once
 LINGER = 10.0  # seconds a peer gets to read our last words
+COURTESY = 2.0  # seconds for each command of a peer that has begun something when we shut down
 
 
 class Phase(enum.Enum):
@@ -75,9 +76,15 @@ class Wire(smtp.SMTP):
         self._deadline: float | None = None
         self._closing = False
         self._dismissed = False
+        self._waiting_since = loop.time()  # when we began to wait for a command
 
     async def serve(self) -> None:
         """Talk until the end."""
+        raise NotImplementedError
+
+    @property
+    def under_way(self) -> bool:
+        """Whether the peer has begun something that it should be let finish when we shut down."""
         raise NotImplementedError
 
     # The connection, as the event loop sees it.
@@ -154,7 +161,7 @@ class Wire(smtp.SMTP):
             self._expect_until(self._deadline)
         else:
             log.info("peer_timed_out", peer=self.peer, phase=self.phase.value)
-            self.say("421 4.4.2 Timed out")
+            self.say("421 4.3.2 Shutting down" if self._dismissed else "421 4.4.2 Timed out")
             self.hang_up()
 
     # The end.
@@ -169,13 +176,17 @@ class Wire(smtp.SMTP):
         self._writer.close()
         self._expect_until(self.loop.time() + LINGER)
 
-    def dismiss(self) -> None:
-        """Say 421 and close: at once when the peer has nothing under way, else after its mail."""
+    def dismiss(self, *, at_once: bool = False) -> None:
+        """Say 421 and close: now, when the peer has nothing under way, or `at_once`; else after its mail."""
         self._dismissed = True
-        if self.phase in (Phase.COMMAND, Phase.ROOM) and not self._closing:
-            self.say("421 4.3.2 Shutting down")
-            self.hang_up()
-            self._interrupt_waiting()
+        if self._closing or self.phase not in (Phase.COMMAND, Phase.ROOM):
+            return
+        if self.phase is Phase.COMMAND and self.under_way and not at_once:
+            self._expect_until(self._waiting_since + COURTESY)
+            return
+        self.say("421 4.3.2 Shutting down")
+        self.hang_up()
+        self._interrupt_waiting()
 
     def _abort(self) -> None:
         if isinstance(self.transport, asyncio.WriteTransport):
@@ -219,7 +230,9 @@ class Wire(smtp.SMTP):
         """
         line = self._cut_line(0)
         if line is None:
-            self._reset_timeout()  # for the whole line: a byte now and then does not keep the connection
+            # For the whole line: a byte now and then does not keep the connection.
+            self._waiting_since = self.loop.time()
+            self._reset_timeout(COURTESY if self._dismissed else None)
             while line is None:
                 seen = len(self._input)
                 if seen > self.limits.max_line:

@@ -15,6 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from ingestd.config import mask_url
 from ingestd.errors import ConfigError, Temporary, UnavailableError
 
+Connection = AsyncConnection  # what others may hold, who know no SQL
+
 # Any number, as long as every ingestd uses the same. Spells "ingest".
 INGEST_LOCK = 0x696E67657374
 
