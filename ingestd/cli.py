@@ -61,7 +61,7 @@ def serve(context: click.Context) -> None:
     from ingestd import daemon
 
     config = _config(context)
-    _run(config, daemon.serve(config, daemon.announce))
+    _run(config, daemon.serve(config, daemon.announce, lambda: _config(context)))
 
 
 @ingestd.command()
@@ -94,7 +94,7 @@ def import_(context: click.Context, sources: Sequence[str], list_id: str | None)
     """Store mail from archives: an .eml, a directory of .eml, an mbox, or `-` for an mbox on standard input."""
     from itertools import chain
 
-    from ingestd import daemon
+    from ingestd import daemon, service
     from ingestd.ingest import Committer
     from ingestd.sources import files, load
 
@@ -106,7 +106,7 @@ def import_(context: click.Context, sources: Sequence[str], list_id: str | None)
             mails = chain.from_iterable(files.read(source) for source in sources)
             with load.progress() as progress:
                 return await load.load(
-                    mails, Committer(database), daemon.router(config), list_id=list_id, progress=progress
+                    mails, Committer(database), service.router(config), list_id=list_id, progress=progress
                 )
 
     summary = _run(config, work())

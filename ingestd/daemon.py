@@ -2,29 +2,27 @@
 
 import asyncio
 import contextlib
+import os
 import signal
-import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import structlog
 
-from ingestd import config as configuration
 from ingestd import systemd
 from ingestd.config import Config
-from ingestd.errors import ConfigError, IngestdError, UnavailableError
-from ingestd.ingest import Ingest, ListRule, Router
+from ingestd.errors import IngestdError, UnavailableError, UserError
+from ingestd.ingest import Ingest
 from ingestd.postgres import Postgres, attach, default_directory
-from ingestd.receive.limits import Connections, Limits
-from ingestd.receive.listener import Listener
-from ingestd.store import engine, migrate, save
+from ingestd.service import Service, write_lists
+from ingestd.store import engine, migrate
 from ingestd.store.engine import Database
 
 log = structlog.get_logger()
 
-HANDED = ("lmtp", "smtp")  # what the sockets of systemd may be called
 EXTENSION = 30.0  # seconds that systemd grants us more, again and again, while a start is at work
 STALL = 60.0  # seconds past its time-outs after which the committer counts as stuck
 
@@ -33,56 +31,82 @@ class BrokenError(IngestdError):
     """A part of the daemon ended that should not."""
 
 
-async def serve(config: Config, ready: Callable[[list[str]], None] = lambda _: None) -> None:
+async def serve(
+    config: Config, ready: Callable[[list[str]], None] = lambda _: None, reread: Callable[[], Config] | None = None
+) -> None:
     """Take mail until SIGTERM or SIGINT. `ready` is told the addresses once mail is accepted.
 
+    At SIGHUP `reread` reads the configuration again.
     UserError, before anything is accepted, when the database, the schema or an address cannot be used.
     """
     # Start: the database first, then its schema, then the sockets. A signal ends us at once until mail is accepted.
     handed = systemd.sockets()
+    stop, hangup = asyncio.Event(), asyncio.Event()
+    _on_hangup(stop, hangup)
     async with contextlib.AsyncExitStack() as stack:
         patience = asyncio.create_task(_ask_for_time(), name="start")
         stack.push_async_callback(_cancel, patience)
         database, supervisor = await stack.enter_async_context(own_database(config))
         await prepare(config, database)
-        ingest = Ingest(
-            database,
-            router(config),
-            queue_mails=config.limits.queue_mails,
-            queue_bytes=config.limits.queue_bytes,
-            queue_wait=config.limits.queue_wait,
-        )
-        committer = asyncio.create_task(ingest.committer.run(), name="committer")
+        service = Service(config, database)
+        stack.push_async_callback(service.close)
+        committer = asyncio.create_task(service.ingest.committer.run(), name="committer")
         stack.push_async_callback(_cancel, committer)
-        stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        listeners, addresses = await listen(config, ingest, handed)
+        await service.listen(handed)
         await _cancel(patience)
-        log.info("serving", addresses=addresses, database=database.name)
-        systemd.notify("READY=1", f"STATUS=serving {', '.join(addresses)}")
-        ready(addresses)
+        log.info("serving", addresses=service.addresses, database=database.name)
+        systemd.notify("READY=1", f"STATUS=serving {', '.join(service.addresses)}")
+        ready(service.addresses)
 
         # Serve: sessions and the committer do all the work.
-        watchdog = asyncio.create_task(_pet_watchdog(ingest, database), name="watchdog")
-        stack.push_async_callback(_cancel, watchdog)
+        watchdog = asyncio.create_task(_pet_watchdog(service.ingest, database), name="watchdog")
+        reloader = asyncio.create_task(_reload(service, hangup, reread), name="reload")
+        for task in (watchdog, reloader):
+            stack.push_async_callback(_cancel, task)
         stopped = asyncio.create_task(stop.wait(), name="stop")
-        parts = {committer, supervisor, watchdog}
+        parts = {committer, supervisor, watchdog, reloader}
         await asyncio.wait({stopped, *parts}, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
 
         # Drain: no new mail, what is under way is finished, then the database goes.
         log.info("draining")
-        systemd.notify(
-            "STOPPING=1", "STATUS=finishing the mails under way", systemd.extension(config.limits.drain + EXTENSION)
-        )
-        for cut in await asyncio.gather(*(listener.drain(config.limits.drain) for listener in listeners)):
+        grace = service.config.limits.drain
+        systemd.notify("STOPPING=1", "STATUS=finishing the mails under way", systemd.extension(grace + EXTENSION))
+        for cut in await asyncio.gather(*(listener.drain(grace) for listener in service.listeners)):
             if cut:
                 log.warning("connections_cut", count=cut)
         for part in parts:
             if part.done():
                 raise BrokenError(f"a part of the daemon ended: {part.get_name()}") from part.exception()
     log.info("stopped")
+
+
+def _on_hangup(stop: asyncio.Event, hangup: asyncio.Event) -> None:
+    """SIGHUP asks for a reload; but where it comes since our terminal was closed, nobody is left to serve."""
+    terminal = os.isatty(0)
+
+    def decide() -> None:
+        (stop if terminal and not os.isatty(0) else hangup).set()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, decide)
+
+
+async def _reload(service: Service, hangup: asyncio.Event, reread: Callable[[], Config] | None) -> None:
+    """Take over what can be of a changed configuration, at each hangup; one that cannot be used changes nothing."""
+    while True:
+        await hangup.wait()
+        hangup.clear()
+        systemd.notify("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+        try:
+            if reread is not None:
+                await service.adopt(reread())
+        except UserError as error:
+            log.error("reload_failed", error=str(error))  # noqa: TRY400 - it is for a person to mend
+        except Exception as error:
+            log.exception("reload_failed", error=repr(error))
+        systemd.notify("READY=1")
 
 
 async def _ask_for_time() -> None:
@@ -187,71 +211,9 @@ async def prepare(config: Config, database: Database) -> None:
         else:
             await database.check_server()
             await migrate.check(database)
-        async with database.ingest() as connection:
-            await save.configure_lists(
-                connection,
-                [(list_.id.lower(), list_.name or None, list_.address or None) for list_ in config.lists],
-            )
+        await write_lists(config, database)
     except engine.FAILURES as error:
         raise UnavailableError(f"database {database.name}: {engine.reason(error)}") from error
-
-
-def router(config: Config) -> Router:
-    """Which mail belongs to which list, as configured."""
-    rules = [ListRule(list_.id, list_.recipients, list_.former_ids) for list_ in config.lists]
-    return Router(rules, refuse_unknown=config.mail.unknown_list == "refuse")
-
-
-async def listen(
-    config: Config, ingest: Ingest, handed: Sequence[tuple[str, socket.socket]] = ()
-) -> tuple[list[Listener], list[str]]:
-    """Open every configured address; answer the listeners and what they listen on.
-
-    A protocol for which systemd has `handed` over sockets listens on these, and on no address of its own.
-    ConfigError when one of them has no name of ours.
-    """
-    connections = Connections(config.limits.connections)
-    limits = Limits(
-        max_size=config.limits.message_size,
-        max_recipients=config.limits.recipients,
-        idle_timeout=config.limits.idle_timeout,
-        data_timeout=config.limits.data_timeout,
-    )
-    check_handed(handed)
-    listeners: list[Listener] = []
-    addresses: list[str] = []
-    for protocol, section in (("lmtp", config.lmtp), ("smtp", config.smtp)):
-        listener = Listener(
-            ingest,
-            protocol="lmtp" if protocol == "lmtp" else "smtp",
-            hostname=config.hostname,
-            limits=limits,
-            connections=connections,
-        )
-        listeners.append(listener)
-        own = [listening for name, listening in handed if name == protocol]
-        try:
-            for listening in own:
-                await listener.start_socket(listening)
-            if section.address and not own:
-                await listener.start_tcp(*configuration.split_address(section.address))
-            if section.socket and not own:
-                await listener.start_unix(section.socket, int(section.socket_mode, 8))
-        except BaseException:
-            for opened in listeners:
-                await opened.drain(0)
-            raise
-        addresses += [f"{protocol} {address}" for address in listener.addresses]
-    return listeners, addresses
-
-
-def check_handed(handed: Sequence[tuple[str, socket.socket]]) -> None:
-    """ConfigError unless systemd has handed over listening sockets with names that we know."""
-    for name, listening in handed:
-        if name not in HANDED:
-            raise ConfigError(f"socket {name!r} of systemd: expected FileDescriptorName={' or '.join(HANDED)}")
-        if not listening.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-            raise ConfigError(f"socket {name!r} of systemd: expected ListenStream= and Accept=no")
 
 
 def announce(addresses: list[str]) -> None:

@@ -265,6 +265,15 @@ def _rows(mail: Arrival | Poison) -> int:
     return 10 + len(mail.mail.files) + len(mail.mail.trailers) + len(mail.mail.links) + len(mail.mail.references)
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much mail is taken at once."""
+
+    mails: int
+    bytes: int
+    wait: float  # seconds that a peer waits for room
+
+
 @dataclass(slots=True)
 class Load:
     """How much is being received or waits for its commit."""
@@ -277,16 +286,18 @@ class Load:
 class Ingest:
     """What the listener hands mail to."""
 
-    def __init__(
-        self, database: Database, router: Router, *, queue_mails: int, queue_bytes: int, queue_wait: float
-    ) -> None:
-        """At most `queue_mails` and `queue_bytes` at once; a peer waits up to `queue_wait` seconds for room."""
+    def __init__(self, database: Database, router: Router, bounds: Bounds) -> None:
+        """`router` may be replaced; `bounds` by `rebound`."""
         self.router = router
         self.committer = Committer(database)
         self.load = Load()
-        self._queue_mails = queue_mails
-        self._queue_bytes = queue_bytes
-        self._queue_wait = queue_wait
+        self._bounds = bounds
+
+    async def rebound(self, bounds: Bounds) -> None:
+        """Replace the bounds; who waits for room may have some now."""
+        self._bounds = bounds
+        async with self.load.changed:
+            self.load.changed.notify_all()
 
     def accepts(self, recipient: str) -> bool:
         """Whether mail for `recipient` is taken."""
@@ -298,10 +309,11 @@ class Ingest:
         wanted = max(size or 0, UNANNOUNCED)
         load = self.load
         try:
-            async with asyncio.timeout(self._queue_wait), load.changed:
+            async with asyncio.timeout(self._bounds.wait), load.changed:
                 await load.changed.wait_for(
                     lambda: (
-                        load.mails < self._queue_mails and (load.mails == 0 or load.bytes + wanted <= self._queue_bytes)
+                        load.mails < self._bounds.mails
+                        and (load.mails == 0 or load.bytes + wanted <= self._bounds.bytes)
                     )
                 )
                 load.mails += 1

@@ -37,8 +37,8 @@ class Listener:
     ) -> None:
         """`connections` is shared by all listeners. `limits` may be replaced later: new connections have them."""
         self.limits = limits
+        self.protocol = protocol
         self._sink = sink
-        self._protocol = protocol
         self._hostname = hostname
         self._connections = connections
         self._servers: list[asyncio.Server] = []
@@ -93,7 +93,7 @@ class Listener:
             cause = error.strerror or cause
         elif isinstance(error, OSError) and error.errno:  # asyncio makes sentences of these, with the address in them
             cause = os.strerror(error.errno)
-        return errors.UnavailableError(f"cannot listen on {where} ({self._protocol.upper()}): {cause}")
+        return errors.UnavailableError(f"cannot listen on {where} ({self.protocol.upper()}): {cause}")
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -114,7 +114,7 @@ class Listener:
         try:
             session = Session(
                 self._sink,
-                protocol=self._protocol,
+                protocol=self.protocol,
                 hostname=self._hostname,
                 limits=self.limits,
                 loop=asyncio.get_running_loop(),

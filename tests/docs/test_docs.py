@@ -12,6 +12,7 @@ from ingestd import config as configuration
 from ingestd.cli import ingestd
 from ingestd.config import Config
 from ingestd.mail.identity import TRACE_HEADERS, TRACE_PREFIXES
+from ingestd.service import LIVE
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -100,6 +101,12 @@ def test_every_configuration_key_is_in_the_docs_with_its_default() -> None:
     assert {name: value.strip("`") for name, value in listed.items()} == shown
     lists = re.findall(r"^\| `lists\.([a-z_]+)` \|", page, flags=re.MULTILINE)
     assert lists == [field.name for field in msgspec.structs.fields(configuration.List)]
+
+
+def test_what_a_running_daemon_takes_over_is_in_the_docs() -> None:
+    page = (ROOT / "docs/config.md").read_text()
+    (line,) = re.findall(r"^Taken over at once: (.*)\.$", page, flags=re.MULTILINE)
+    assert re.findall(r"`([a-z_.]+)`", line) == sorted(LIVE)
 
 
 def test_the_trace_headers_are_those_that_the_docs_list() -> None:

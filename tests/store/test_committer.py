@@ -16,7 +16,7 @@ from store.conftest import Store
 
 from ingestd import ingest
 from ingestd.errors import Full, MailError, Temporary
-from ingestd.ingest import Committer, Ingest, Router
+from ingestd.ingest import Bounds, Committer, Ingest, Router
 from ingestd.postgres import Postgres
 from ingestd.series import group
 from ingestd.series.values import Fact, Thread
@@ -124,7 +124,7 @@ async def test_mails_that_gather_while_a_commit_runs_are_one_batch(
         return await real(connection, arrivals)
 
     monkeypatch.setattr(save, "batch", count)
-    taker = Ingest(store.database, Router(), queue_mails=100, queue_bytes=10**7, queue_wait=5)
+    taker = Ingest(store.database, Router(), Bounds(100, 10**7, 5))
     running = asyncio.create_task(taker.committer.run())
     take = [
         asyncio.create_task(taker.take(raw, envelope_from="", recipients=["a@b"], peer="test")) for raw in [*GOOD, BAD]
@@ -137,7 +137,7 @@ async def test_mails_that_gather_while_a_commit_runs_are_one_batch(
 
 
 async def test_a_stopped_committer_answers_those_who_wait(store: Store) -> None:
-    taker = Ingest(store.database, Router(), queue_mails=100, queue_bytes=10**7, queue_wait=5)
+    taker = Ingest(store.database, Router(), Bounds(100, 10**7, 5))
     running = asyncio.create_task(taker.committer.run())
     waiting = asyncio.create_task(taker.take(BAD, envelope_from="", recipients=["a@b"], peer="test"))
     await asyncio.sleep(0)
@@ -184,7 +184,7 @@ async def test_after_a_batch_that_takes_too_long_come_smaller_ones(store: Store,
 
 
 async def test_there_is_room_for_so_many_mails_and_then_it_is_full(store: Store) -> None:
-    taker = Ingest(store.database, Router(), queue_mails=2, queue_bytes=3 * 2**20, queue_wait=0.05)
+    taker = Ingest(store.database, Router(), Bounds(2, 3 * 2**20, 0.05))
     async with taker.room(10), taker.room(10):
         with pytest.raises(Full, match="full"):
             async with taker.room(10):

@@ -76,6 +76,9 @@ def test_the_service_takes_mail_under_its_restrictions(booted: Systemd) -> None:
             assert peer.send(written)[0].startswith("250"), booted.log()
         # The embedded PostgreSQL is there, and nothing of it was refused.
         assert "EPERM" not in booted.log()
+        booted.systemctl("reload", UNIT)
+        _wait_for(lambda: "reloaded" in booted.log(), booted)
+        assert booted.pid(UNIT) == pid
         booted.systemctl("restart", UNIT)
         assert peer.reply().startswith("421 4.3.2")
     assert booted.pid(UNIT) != pid
