@@ -256,11 +256,23 @@ def status(context: click.Context, as_json: bool) -> None:
             where = address if address == section.socket else configuration.split_address(address)
             listeners[f"{protocol} {address}"] = pipe.answers(where, GREETING[protocol])
     state = {**_run(config, work()), "listeners": listeners}
+    if config.metrics.address:
+        state["ready"] = _ready(config)
     if as_json:
         click.echo(json.dumps(state, indent=2))
     else:
         for name, value in _flatten(state):
             click.echo(f"{name}: {'-' if value is None else value}")
+
+
+def _ready(config: "Config") -> str:
+    """What the daemon says of itself."""
+    from ingestd import monitor
+
+    try:
+        return monitor.ask(configuration.split_address(config.metrics.address))
+    except UnavailableError as error:
+        return str(error)
 
 
 def _flatten(tree: dict[str, Any], above: str = "") -> list[tuple[str, Any]]:
@@ -288,6 +300,8 @@ def health(context: click.Context) -> None:
             await database.ping()
 
     _run(config, work())
+    if config.metrics.address and (said := _ready(config)) != "ready":
+        raise UnavailableError(f"the daemon says: {said}")
 
 
 @ingestd.group("config")

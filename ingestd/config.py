@@ -87,6 +87,12 @@ class Log(Section, frozen=True):
     format: Literal["auto", "json", "text"] = "auto"
 
 
+class Metrics(Section, frozen=True):
+    """Where monitoring asks."""
+
+    address: Address = ""
+
+
 class List(Section, frozen=True):
     """A mailing list."""
 
@@ -107,6 +113,7 @@ class Config(Section, frozen=True):
     limits: Limits = Limits()
     mail: Mail = Mail()
     log: Log = Log()
+    metrics: Metrics = Metrics()
     lists: tuple[List, ...] = ()
 
 
@@ -226,7 +233,7 @@ def _database_url(environment: Mapping[str, str]) -> str | None:
 
 def _check(config: Config, source: str) -> None:
     """What types cannot say."""
-    for name, section in (("lmtp", config.lmtp), ("smtp", config.smtp)):
+    for name, section in (("lmtp", config.lmtp), ("smtp", config.smtp), ("metrics", config.metrics)):
         port = section.address.rpartition(":")[2]
         if section.address and int(port) > 65535:
             raise ConfigError(f"{source}: {name}.address: port {port} is not between 0 and 65535")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from ingestd import systemd
+from ingestd import metrics, systemd
 from ingestd.config import Config
 from ingestd.errors import IngestdError, UnavailableError, UserError
 from ingestd.ingest import Ingest
@@ -63,10 +63,11 @@ async def serve(
         # Serve: sessions and the committer do all the work.
         watchdog = asyncio.create_task(_pet_watchdog(service.ingest, database), name="watchdog")
         reloader = asyncio.create_task(_reload(service, hangup, reread), name="reload")
-        for task in (watchdog, reloader):
+        monitor = asyncio.create_task(service.monitor.run(), name="monitor")
+        for task in (watchdog, reloader, monitor):
             stack.push_async_callback(_cancel, task)
         stopped = asyncio.create_task(stop.wait(), name="stop")
-        parts = {committer, supervisor, watchdog, reloader}
+        parts = {committer, supervisor, watchdog, reloader, monitor}
         await asyncio.wait({stopped, *parts}, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
 
@@ -74,9 +75,8 @@ async def serve(
         log.info("draining")
         grace = service.config.limits.drain
         systemd.notify("STOPPING=1", "STATUS=finishing the mails under way", systemd.extension(grace + EXTENSION))
-        for cut in await asyncio.gather(*(listener.drain(grace) for listener in service.listeners)):
-            if cut:
-                log.warning("connections_cut", count=cut)
+        if cut := await service.drain(grace):
+            log.warning("connections_cut", count=cut)
         for part in parts:
             if part.done():
                 raise BrokenError(f"a part of the daemon ended: {part.get_name()}") from part.exception()
@@ -102,9 +102,12 @@ async def _reload(service: Service, hangup: asyncio.Event, reread: Callable[[], 
         try:
             if reread is not None:
                 await service.adopt(reread())
+            metrics.RELOADS.labels("done").inc()
         except UserError as error:
+            metrics.RELOADS.labels("failed").inc()
             log.error("reload_failed", error=str(error))  # noqa: TRY400 - it is for a person to mend
         except Exception as error:
+            metrics.RELOADS.labels("failed").inc()
             log.exception("reload_failed", error=repr(error))
         systemd.notify("READY=1")
 

@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 
 import structlog
 
+from ingestd import metrics
 from ingestd.errors import Full, MailError, Permanent, Temporary
 from ingestd.mail import Mail
 from ingestd.mail.parse import parse
@@ -120,6 +121,7 @@ class Committer:
         """Nothing runs before `run`."""
         self._database = database
         self._waiting: list[tuple[Arrival | Poison, asyncio.Future[Outcome]]] = []
+        self._arrived: dict[asyncio.Future[Outcome], float] = {}  # in order
         self._bell = asyncio.Event()
         self._poisons = 0  # quarantined, since a mail was stored
         self._since: float | None = None  # when the transaction under way began
@@ -134,17 +136,33 @@ class Committer:
     async def _transaction(self) -> AsyncIterator[Connection]:
         self._since = time.monotonic()
         try:
-            async with self._database.ingest() as connection:
-                yield connection
+            with metrics.INGEST_SECONDS.labels("commit").time():
+                async with self._database.ingest() as connection:
+                    yield connection
+            metrics.LAST_COMMIT.set_to_current_time()
         finally:
             self._since = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether so many mails in a row went to quarantine that we must be at fault: no more of these is taken."""
+        return self._poisons >= POISON_LIMIT
+
+    @property
+    def oldest(self) -> float:
+        """Seconds that the oldest mail which is not committed yet has waited; 0 when there is none."""
+        return time.monotonic() - next(iter(self._arrived.values())) if self._arrived else 0.0
 
     async def put(self, mail: Arrival | Poison) -> Outcome:
         """Wait until `mail` is committed, or is known not to be."""
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting.append((mail, future))
+        self._arrived[future] = time.monotonic()
         self._bell.set()
-        return await future
+        try:
+            return await future
+        finally:
+            del self._arrived[future]
 
     async def run(self) -> None:
         """Commit batches until cancelled; a cancelled committer answers those who wait with Temporary."""
@@ -222,6 +240,7 @@ class Committer:
     async def _attempt(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
         async with self._transaction() as connection:
             stored = await save.batch(connection, arrivals)
+        metrics.BATCH_MAILS.observe(len(arrivals))
         self._poisons = 0
         self._most = min(BATCH_MAILS, self._most * 2)
         return list(stored)
@@ -246,7 +265,7 @@ class Committer:
 
     async def _quarantine(self, poison: Poison) -> Outcome:
         """Keep a mail that cannot be stored. Many in a row are our fault: then the mail server keeps them."""
-        if self._poisons >= POISON_LIMIT:
+        if self.closed:
             log.error("quarantine_closed", poisons=self._poisons)
             return Temporary(f"{self._poisons} mails in a row went to quarantine")
         try:
@@ -346,23 +365,38 @@ class Ingest:
         recipients: Sequence[str],
         peer: str,
         list_id: str | None = None,
+        origin: str = "lmtp",
     ) -> None:
         """Store one mail; return once it is committed. MailError, with the reply for the peer, when it is not."""
         began = time.monotonic()
         envelope = Envelope(datetime.now(UTC), envelope_from, peer)
+        metrics.MESSAGE_BYTES.observe(len(raw))
         with self._holding(len(raw)):
-            if len(raw) > LONG_MAIL:
-                mail = await asyncio.to_thread(read, raw, envelope, self.router, recipients, list_id)
-            else:
-                mail = read(raw, envelope, self.router, recipients, list_id)
+            try:
+                with metrics.INGEST_SECONDS.labels("parse").time():
+                    if len(raw) > LONG_MAIL:
+                        mail = await asyncio.to_thread(read, raw, envelope, self.router, recipients, list_id)
+                    else:
+                        mail = read(raw, envelope, self.router, recipients, list_id)
+            except Permanent:
+                metrics.MESSAGES.labels(origin, "refused").inc()
+                raise
             outcome = await self.committer.put(mail)
         facts: dict[str, object] = {"peer": peer, "recipients": len(recipients), "bytes": len(raw)} | _facts(mail)
         seconds = round(time.monotonic() - began, 4)
         if isinstance(outcome, MailError):
+            metrics.MESSAGES.labels(origin, "deferred").inc()
             log.warning("mail_deferred", error=str(outcome), seconds=seconds, **facts)
             raise outcome
+        metrics.INGEST_SECONDS.labels("total").observe(seconds)
         if not outcome:
+            metrics.MESSAGES.labels(origin, "quarantined").inc()
             log.warning("mail_quarantined", seconds=seconds, **facts)
+        else:
+            repeat = all(stored.repeat for stored in outcome)
+            metrics.MESSAGES.labels(origin, "repeat" if repeat else "new").inc()
+            for defect in mail.mail.defects if isinstance(mail, Arrival) and not repeat else ():
+                metrics.PARSE_DEFECTS.labels(defect).inc()
         for stored in outcome:
             log.info(
                 "mail_stored",

@@ -3,24 +3,28 @@
 import asyncio
 import socket
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
 import structlog
 
 from ingestd import config as configuration
-from ingestd import logs
+from ingestd import logs, metrics
 from ingestd.config import Config
 from ingestd.errors import ConfigError
 from ingestd.ingest import Bounds, Ingest, ListRule, Router
+from ingestd.mail.values import PARSER_VERSION
+from ingestd.monitor import Monitor
 from ingestd.receive.limits import Connections, Limits
 from ingestd.receive.listener import Listener
-from ingestd.store import engine, save
+from ingestd.series.values import GROUPING_VERSION
+from ingestd.store import engine, migrate, save
 from ingestd.store.engine import Database
 
 log = structlog.get_logger()
 
-HANDED = ("lmtp", "smtp")  # what the sockets of systemd may be called
+HANDED = ("lmtp", "smtp", "metrics")  # what the sockets of systemd may be called
 AGAIN = 10.0  # seconds after which the lists are written again, when the database was away
 
 # Sections and keys that a running daemon takes over; the rest wants a restart.
@@ -37,12 +41,45 @@ class Service:
         self.ingest = Ingest(database, router(config), bounds(config))
         self.connections = Connections(config.limits.connections)
         self.listeners: list[Listener] = []
+        self.draining = False
+        self.monitor = Monitor(database, self._fault, self._status)
         self._lists: asyncio.Task[None] | None = None
+        self._show()
+
+    def _fault(self) -> str | None:
+        """Why no mail would be taken now, the database apart."""
+        if self.draining:
+            return "shutting down"
+        if self.ingest.committer.closed:
+            return "too many mails in a row went to quarantine"
+        return None
+
+    def _status(self) -> str:
+        """One line for `systemctl status`."""
+        load = self.ingest.load
+        return f"{self.connections.count} connections, {load.mails} mails under way; {', '.join(self.addresses)}"
+
+    def _pool(self, state: str) -> int:
+        return self.database.pool[state]
+
+    def _show(self) -> None:
+        """Connect the gauges that are looked at when somebody asks."""
+        load, committer = self.ingest.load, self.ingest.committer
+        metrics.QUEUE_MAILS.set_function(lambda: load.mails)
+        metrics.QUEUE_BYTES.set_function(lambda: load.bytes)
+        metrics.QUEUE_MAILS_LIMIT.set_function(lambda: self.config.limits.queue_mails)
+        metrics.QUEUE_BYTES_LIMIT.set_function(lambda: self.config.limits.queue_bytes)
+        metrics.WAITING_SECONDS.set_function(lambda: committer.oldest)
+        metrics.SESSIONS_LIMIT.set_function(lambda: self.config.limits.connections)
+        for state in ("idle", "used"):
+            metrics.POOL_CONNECTIONS.labels(state).set_function(partial(self._pool, state))
+        metrics.BUILD_INFO.labels(metrics.VERSION, migrate.head(), str(PARSER_VERSION), str(GROUPING_VERSION)).set(1)
 
     @property
     def addresses(self) -> list[str]:
-        """Where it listens, each with its protocol."""
-        return [f"{listener.protocol} {address}" for listener in self.listeners for address in listener.addresses]
+        """Where mail is taken and monitoring is answered, each with its protocol."""
+        mail = [f"{listener.protocol} {address}" for listener in self.listeners for address in listener.addresses]
+        return [*mail, *(f"metrics {address}" for address in self.monitor.addresses)]
 
     async def listen(self, handed: Sequence[tuple[str, socket.socket]] = ()) -> None:
         """Open every configured address; on UnavailableError none stays open.
@@ -60,6 +97,7 @@ class Service:
                 connections=self.connections,
             )
             self.listeners.append(listener)
+            metrics.SESSIONS.labels(protocol).set_function(partial(getattr, listener, "sessions"))
             own = [listening for name, listening in handed if name == protocol]
             try:
                 for listening in own:
@@ -69,9 +107,26 @@ class Service:
                 if section.socket and not own:
                     await listener.start_unix(section.socket, int(section.socket_mode, 8))
             except BaseException:
-                for opened in self.listeners:
-                    await opened.drain(0)
+                await self._close_all()
                 raise
+        own = [listening for name, listening in handed if name == "metrics"]
+        try:
+            for listening in own:
+                await self.monitor.listen(listening)
+            if self.config.metrics.address and not own:
+                await self.monitor.listen(configuration.split_address(self.config.metrics.address))
+        except BaseException:
+            await self._close_all()
+            raise
+
+    async def _close_all(self) -> None:
+        for listener in self.listeners:
+            await listener.drain(0)
+
+    async def drain(self, grace: float) -> int:
+        """Finish the mails under way, for at most `grace` seconds; how many connections had to be cut."""
+        self.draining = True
+        return sum(await asyncio.gather(*(listener.drain(grace) for listener in self.listeners)))
 
     async def adopt(self, new: Config) -> None:
         """Take over what a running daemon can of a changed configuration; say in the log what it is."""
@@ -86,7 +141,7 @@ class Service:
         self.ingest.router = routes
         await self.ingest.rebound(all_)
         if "lists" in live:
-            await self.close()
+            await self._stop_writing()
             self._lists = asyncio.create_task(self._write_lists(), name="lists")
         log.info("reloaded", changed=live)
         if left := [key for key in changed if not _is_live(key)]:
@@ -105,6 +160,10 @@ class Service:
 
     async def close(self) -> None:
         """End what goes on beside the listeners."""
+        await self.monitor.close()
+        await self._stop_writing()
+
+    async def _stop_writing(self) -> None:
         if self._lists is not None:
             self._lists.cancel()
             await asyncio.wait({self._lists})

@@ -37,6 +37,7 @@ class DaemonProcess:
         self.directory = directory
         self.lmtp = ("127.0.0.1", _free_port())
         self.smtp = ("127.0.0.1", _free_port())
+        self.metrics = ("127.0.0.1", _free_port())  # where it answers if asked to
         self.lmtp_socket = directory / "lmtp.sock"
         self.log = directory / "log"
         self._config = config

@@ -12,7 +12,7 @@ from typing import Literal
 
 import structlog
 
-from ingestd import errors
+from ingestd import errors, metrics
 from ingestd.receive.limits import Connections, Limits
 from ingestd.receive.session import Session
 from ingestd.receive.sink import Sink
@@ -125,6 +125,7 @@ class Listener:
             log.exception("session_failed", error=repr(error))
             return _Refusal("421 4.3.0 Try again later")
         self._sessions.add(session)
+        metrics.CONNECTIONS.labels("accepted").inc()
         return session
 
     def _forget(self, session: Wire) -> None:
@@ -171,6 +172,7 @@ class _Refusal(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         log.warning("connection_refused", outcome=self._reply)
+        metrics.CONNECTIONS.labels("refused").inc()
         if isinstance(transport, asyncio.WriteTransport):
             transport.write(self._reply.encode("ascii") + b"\r\n")
         transport.close()

@@ -391,6 +391,7 @@ class Session(wire.Wire):
                 recipients=tuple(transaction.recipients),
                 peer=self.peer,
                 list_id=transaction.list_id,
+                origin=self._protocol,
             )
         except asyncio.CancelledError as error:
             task = asyncio.current_task()

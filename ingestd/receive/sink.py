@@ -25,12 +25,12 @@ class Sink(Protocol):
         ...
 
     async def take(
-        self, raw: bytes, *, envelope_from: str, recipients: Sequence[str], peer: str, list_id: str | None
+        self, raw: bytes, *, envelope_from: str, recipients: Sequence[str], peer: str, list_id: str | None, origin: str
     ) -> None:
         """Return once the mail is committed; raise `errors.MailError` to have its `reply` sent instead.
 
         `raw` is what the peer sent, less dot-stuffing. `envelope_from` is "" for the null sender.
         `recipients` are those accepted, in order, repeats too. `peer` is an IP address or `unix:uid=N`.
-        `list_id` is only given by a local `ingestd deliver --list`.
+        `origin` is the protocol, lmtp or smtp. `list_id` is only given by a local `ingestd deliver --list`.
         """
         ...

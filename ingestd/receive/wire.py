@@ -12,6 +12,7 @@ from collections.abc import Callable
 import structlog
 from aiosmtpd import smtp
 
+from ingestd import metrics
 from ingestd.receive.limits import Limits
 
 log = structlog.get_logger()
@@ -206,6 +207,8 @@ class Wire(smtp.SMTP):
 
     def say(self, *replies: str) -> None:
         """Put whole reply lines, without CRLF, after those not sent yet."""
+        if replies:
+            metrics.REPLIES.labels(replies[-1][:3]).inc()
         for reply in replies:
             self._output += reply.encode("ascii") + b"\r\n"
 

@@ -104,6 +104,12 @@ class Database:
             await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": INGEST_LOCK})
             yield connection
 
+    @property
+    def pool(self) -> dict[str, int]:
+        """Connections by state."""
+        pool = self.engine.pool
+        return {"idle": pool.checkedin(), "used": pool.checkedout()}  # type: ignore[attr-defined] # it is a queue pool
+
     async def ping(self) -> None:
         """Check that a mail could be stored now. UnavailableError with the reason when not."""
         try:

@@ -7,8 +7,10 @@ from typing import Any
 
 import click
 import msgspec
+from prometheus_client.metrics import MetricWrapperBase
 
 from ingestd import config as configuration
+from ingestd import metrics
 from ingestd.cli import ingestd
 from ingestd.config import Config
 from ingestd.mail.identity import TRACE_HEADERS, TRACE_PREFIXES
@@ -113,6 +115,37 @@ def test_the_trace_headers_are_those_that_the_docs_list() -> None:
     page = (ROOT / "docs/schema.md").read_text().partition("## Digests")[2]
     listed = re.findall(r"`([A-Z][A-Za-z0-9-]*\*?)`", page)
     assert listed == [*TRACE_HEADERS, *(f"{prefix}*" for prefix in TRACE_PREFIXES)]
+
+
+def metrics_there() -> dict[str, str]:
+    """Every metric of ours with its type; counters as they are read, with _total."""
+    return {
+        family.name + ("_total" if family.type == "counter" else ""): family.type
+        for family in metrics.REGISTRY.collect()
+        if family.name.startswith("ingestd_")
+    }
+
+
+def test_every_metric_is_in_the_docs_and_no_other() -> None:
+    page = (ROOT / "docs/monitoring.md").read_text()
+    listed = dict(re.findall(r"^\| `(ingestd_[a-z_]+)` \| ([a-z]+) \|", page, flags=re.MULTILINE))
+    assert listed == metrics_there()
+
+
+def test_the_labels_of_a_metric_are_in_the_docs() -> None:
+    page = (ROOT / "docs/monitoring.md").read_text()
+    listed = dict(re.findall(r"^\| `(ingestd_[a-z_]+)` \| [a-z]+ \|([^|]*)\|", page, flags=re.MULTILINE))
+    for metric in vars(metrics).values():
+        if isinstance(metric, MetricWrapperBase):
+            name = metric._name + ("_total" if metric._type == "counter" else "")
+            assert tuple(re.findall("`([a-z]+)`", listed[name])) == metric._labelnames
+
+
+def test_the_alert_rules_name_metrics_that_are_there() -> None:
+    rules = (ROOT / "contrib/ingestd.rules.yml").read_text()
+    named = set(re.findall(r"ingestd_[a-z_]+", rules))
+    assert named
+    assert named <= set(metrics_there())
 
 
 def test_links_between_pages_lead_somewhere() -> None:

@@ -71,8 +71,9 @@ class MemorySink:
             raise RuntimeError("cannot leave")
 
     async def take(
-        self, raw: bytes, *, envelope_from: str, recipients: Sequence[str], peer: str, list_id: str | None
+        self, raw: bytes, *, envelope_from: str, recipients: Sequence[str], peer: str, list_id: str | None, origin: str
     ) -> None:
+        assert origin in ("lmtp", "smtp")
         self.taking.set()
         await self.may_take.wait()
         if self.failing in FAILURES:

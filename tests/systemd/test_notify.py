@@ -133,7 +133,11 @@ def test_sockets_for_another_process_are_not_ours(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("name", "listens", "expected"),
     [
-        ("ingestd.socket", True, "socket 'ingestd.socket' of systemd: expected FileDescriptorName=lmtp or smtp"),
+        (
+            "ingestd.socket",
+            True,
+            "socket 'ingestd.socket' of systemd: expected FileDescriptorName=lmtp or smtp or metrics",
+        ),
         ("smtp", False, "socket 'smtp' of systemd: expected ListenStream= and Accept=no"),
     ],
 )
