@@ -113,7 +113,9 @@ class Monitor:
                 self._servers.append(await asyncio.start_server(self._serve, *where))
         except (OSError, UnicodeError) as error:
             name = where.getsockname() if isinstance(where, socket.socket) else f"{where[0]}:{where[1]}"
-            cause = os.strerror(error.errno) if isinstance(error, OSError) and (error.errno or 0) > 0 else error
+            cause = (
+                os.strerror(error.errno) if isinstance(error, OSError) and error.errno and error.errno > 0 else error
+            )
             raise errors.UnavailableError(f"cannot listen on {name} (metrics): {cause}") from error
 
     @property

@@ -1,6 +1,7 @@
 """The connection to PostgreSQL: its URL, the pool, the ingest lock, and what each failure means."""
 
 import asyncio
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import Enum
@@ -13,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from ingestd.config import mask_url
-from ingestd.errors import ConfigError, Temporary, UnavailableError
+from ingestd.errors import ConfigError, IngestdError, Temporary, UnavailableError
 
 Connection = AsyncConnection  # what others may hold, who know no SQL
 
@@ -31,6 +32,10 @@ class Fault(Enum):
     TEMPORARY = "temporary"  # the server cannot take anything now
 
 
+class UncertainCommitError(IngestdError):
+    """The server reports a commit that may not survive, such as one that the standby has not got."""
+
+
 def check_url(url: str) -> str:
     """`url` when it is one for PostgreSQL, in libpq's form (several hosts, sslmode and the rest), else ConfigError."""
     scheme, mark, _ = url.partition("://")
@@ -46,6 +51,7 @@ class Database:
         """`timeout`: seconds that connecting and a whole transaction may take each."""
         self.url = check_url(url)
         self.timeout = timeout
+        self._warnings: weakref.WeakKeyDictionary[object, str] = weakref.WeakKeyDictionary()  # the last, by connection
         self.engine: AsyncEngine = create_async_engine(
             "postgresql+asyncpg://",
             async_creator=self._connect,
@@ -62,11 +68,30 @@ class Database:
     async def _connect(self) -> Any:  # noqa: ANN401 - the driver has no types
         """Connect as asyncpg reads the URL: it knows what libpq knows. ConfigError when it cannot be read."""
         try:
-            return await asyncpg.connect(
+            connection = await asyncpg.connect(
                 self.url, timeout=self.timeout, server_settings={"application_name": "ingestd"}
             )
         except (ValueError, TypeError, asyncpg.ClientConfigurationError) as error:
             raise ConfigError(f"database.url: {error}") from error
+        connection.add_log_listener(self._note)
+        return connection
+
+    def _note(self, connection: object, message: Any) -> None:  # noqa: ANN401 - the driver's own message
+        if message.severity_en == "WARNING":
+            self._warnings[connection] = str(message.message)
+
+    async def _commit(self, connection: AsyncConnection) -> None:
+        """Commit; UncertainCommitError where the server warns.
+
+        A commit whose wait for the synchronous standby is cancelled is reported as done, with a warning: it is
+        committed on the primary alone, which may be lost.
+        """
+        raw = (await connection.get_raw_connection()).driver_connection
+        self._warnings.pop(raw, None)
+        await connection.commit()
+        await asyncio.sleep(0)  # the driver tells of a warning by way of the event loop
+        if warning := self._warnings.pop(raw, None):
+            raise UncertainCommitError(f"warning at the commit: {warning}")
 
     async def close(self) -> None:
         """Close every connection."""
@@ -81,7 +106,7 @@ class Database:
             try:
                 await connection.begin()
                 yield connection
-                await connection.commit()
+                await self._commit(connection)
                 ended = True
             except Exception:
                 await connection.rollback()
@@ -162,6 +187,7 @@ FAILURES = (
     asyncpg.InternalClientError,  # no host of a URL with several is a primary now
     OSError,
     TimeoutError,
+    UncertainCommitError,
 )
 
 
