@@ -1,11 +1,12 @@
 """The one road in: bytes -> parsed -> stored. Listener, import and replay all come through here."""
 
 import asyncio
+import contextlib
 import hashlib
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
@@ -13,6 +14,7 @@ import structlog
 
 from ingestd import metrics
 from ingestd.errors import Full, MailError, Permanent, Temporary
+from ingestd.gate import Gate
 from ingestd.mail import Mail
 from ingestd.mail.parse import parse
 from ingestd.store import engine, save
@@ -34,8 +36,12 @@ LONGEST_LIST_ID = 255
 # A mail longer than this is parsed in a thread, so that the listener goes on answering.
 LONG_MAIL = 256 * 1024
 
-# What is assumed of a mail whose size the peer does not announce.
-UNANNOUNCED = 1024 * 1024
+# What parsing and storing a mail takes of memory, in octets for each of its own: bench/memory.py measures it.
+# The dearest is text with a character outside the basic plane, which Python keeps in four octets for every character.
+COST = 24
+
+# Seconds that a mail which has come in whole waits for memory. Its mail server waits ten minutes (RFC 5321 4.5.3.2.6).
+HOLD_WAIT = 300.0
 
 # So many mails in quarantine, with none stored between, are no longer the mails' fault.
 POISON_LIMIT = 20
@@ -289,17 +295,8 @@ class Bounds:
     """How much mail is taken at once."""
 
     mails: int
-    bytes: int
-    wait: float  # seconds that a peer waits for room
-
-
-@dataclass(slots=True)
-class Load:
-    """How much is being received or waits for its commit."""
-
-    mails: int = 0
-    bytes: int = 0
-    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    bytes: int  # of memory, while mails are parsed and stored
+    wait: float  # seconds that a peer waits for room before its mail
 
 
 class Ingest:
@@ -309,53 +306,44 @@ class Ingest:
         """`router` may be replaced; `bounds` by `rebound`."""
         self.router = router
         self.committer = Committer(database)
-        self.load = Load()
-        self._bounds = bounds
+        self.mails = Gate(bounds.mails)
+        self.memory = Gate(bounds.bytes)
+        self._wait = bounds.wait
 
-    async def rebound(self, bounds: Bounds) -> None:
-        """Replace the bounds; who waits for room may have some now."""
-        self._bounds = bounds
-        async with self.load.changed:
-            self.load.changed.notify_all()
+    def rebound(self, bounds: Bounds) -> None:
+        """Replace the bounds."""
+        self._wait = bounds.wait
+        self.mails.limit = bounds.mails
+        self.memory.limit = bounds.bytes
 
     def accepts(self, recipient: str) -> bool:
         """Whether mail for `recipient` is taken."""
         return self.router.accepts(recipient)
 
     @asynccontextmanager
-    async def room(self, size: int | None) -> AsyncIterator[None]:
-        """Room for one mail of `size` octets, for as long as the block lasts. Full when none comes free in time."""
-        wanted = max(size or 0, UNANNOUNCED)
-        load = self.load
-        try:
-            async with asyncio.timeout(self._bounds.wait), load.changed:
-                await load.changed.wait_for(
-                    lambda: (
-                        load.mails < self._bounds.mails
-                        and (load.mails == 0 or load.bytes + wanted <= self._bounds.bytes)
-                    )
-                )
-                load.mails += 1
-                load.bytes += wanted
-        except TimeoutError as error:
-            log.warning("queue_full", mails=load.mails, bytes=load.bytes)
-            raise Full from error
-        try:
+    async def room(self) -> AsyncIterator[None]:
+        """Room for one mail, from before its first octet to its outcome. Full when none comes free in time."""
+        async with self._full(self.mails, 1, self._wait):
             yield
-        finally:
-            load.mails -= 1
-            load.bytes -= wanted
-            async with load.changed:
-                load.changed.notify_all()
 
-    @contextmanager
-    def _holding(self, size: int) -> Iterator[None]:
-        """Count a mail's octets once more while it commits: we hold it, and what was read of it."""
-        self.load.bytes += size
-        try:
+    @asynccontextmanager
+    async def hold(self, size: int) -> AsyncIterator[None]:
+        """Memory for a mail of `size` octets that has come in whole, until its outcome. Full when it took too long.
+
+        How much a mail takes while it is parsed and stored: measured, COST times its octets at most.
+        """
+        async with self._full(self.memory, size * COST, HOLD_WAIT):
             yield
-        finally:
-            self.load.bytes -= size
+
+    @asynccontextmanager
+    async def _full(self, gate: Gate, size: int, patience: float) -> AsyncIterator[None]:
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(gate.enter(size, patience))
+            except TimeoutError as error:
+                log.warning("queue_full", mails=self.mails.used, bytes=self.memory.used)
+                raise Full from error
+            yield
 
     async def take(
         self,
@@ -371,17 +359,16 @@ class Ingest:
         began = time.monotonic()
         envelope = Envelope(datetime.now(UTC), envelope_from, peer)
         metrics.MESSAGE_BYTES.observe(len(raw))
-        with self._holding(len(raw)):
-            try:
-                with metrics.INGEST_SECONDS.labels("parse").time():
-                    if len(raw) > LONG_MAIL:
-                        mail = await asyncio.to_thread(read, raw, envelope, self.router, recipients, list_id)
-                    else:
-                        mail = read(raw, envelope, self.router, recipients, list_id)
-            except Permanent:
-                metrics.MESSAGES.labels(origin, "refused").inc()
-                raise
-            outcome = await self.committer.put(mail)
+        try:
+            with metrics.INGEST_SECONDS.labels("parse").time():
+                if len(raw) > LONG_MAIL:
+                    mail = await asyncio.to_thread(read, raw, envelope, self.router, recipients, list_id)
+                else:
+                    mail = read(raw, envelope, self.router, recipients, list_id)
+        except Permanent:
+            metrics.MESSAGES.labels(origin, "refused").inc()
+            raise
+        outcome = await self.committer.put(mail)
         facts: dict[str, object] = {"peer": peer, "recipients": len(recipients), "bytes": len(raw)} | _facts(mail)
         seconds = round(time.monotonic() - began, 4)
         if isinstance(outcome, MailError):

@@ -56,17 +56,17 @@ class Service:
 
     def _status(self) -> str:
         """One line for `systemctl status`."""
-        load = self.ingest.load
-        return f"{self.connections.count} connections, {load.mails} mails under way; {', '.join(self.addresses)}"
+        counts = f"{self.connections.count} connections, {self.ingest.mails.used} mails under way"
+        return f"{counts}; {', '.join(self.addresses)}"
 
     def _pool(self, state: str) -> int:
         return self.database.pool[state]
 
     def _show(self) -> None:
         """Connect the gauges that are looked at when somebody asks."""
-        load, committer = self.ingest.load, self.ingest.committer
-        metrics.QUEUE_MAILS.set_function(lambda: load.mails)
-        metrics.QUEUE_BYTES.set_function(lambda: load.bytes)
+        ingest, committer = self.ingest, self.ingest.committer
+        metrics.QUEUE_MAILS.set_function(lambda: ingest.mails.used)
+        metrics.QUEUE_BYTES.set_function(lambda: ingest.memory.used)
         metrics.QUEUE_MAILS_LIMIT.set_function(lambda: self.config.limits.queue_mails)
         metrics.QUEUE_BYTES_LIMIT.set_function(lambda: self.config.limits.queue_bytes)
         metrics.WAITING_SECONDS.set_function(lambda: committer.oldest)
@@ -139,7 +139,7 @@ class Service:
         for listener in self.listeners:
             listener.limits = each
         self.ingest.router = routes
-        await self.ingest.rebound(all_)
+        self.ingest.rebound(all_)
         if "lists" in live:
             await self._stop_writing()
             self._lists = asyncio.create_task(self._write_lists(), name="lists")

@@ -15,7 +15,7 @@ class Limits:
     idle_timeout: float = 300  # for a whole command (RFC 5321 4.5.3.2.7)
     data_timeout: float = 180  # for the next piece of a mail (RFC 5321 4.5.3.2.5)
     min_rate: int = 100  # bytes a second that keep DATA going once data_timeout has passed
-    memory: int = 2**20  # a mail past this is received into an unlinked file
+    memory: int = 2**18  # a mail past this is received into an unlinked file
     spool: str | None = None  # the directory of that file; None is Python's choice ($TMPDIR, /tmp)
 
 

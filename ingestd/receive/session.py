@@ -35,7 +35,6 @@ class Transaction:
     """What MAIL and RCPT have said."""
 
     sender: str  # "" is the null sender
-    size: int | None  # as announced
     utf8: bool
     local_delivery: bool  # XLIST was given: the caller decides where the mail goes
     list_id: str | None
@@ -216,7 +215,6 @@ class Session(wire.Wire):
             list_id = parameters.get("XLIST")
             self._transaction = Transaction(
                 sender=sender,
-                size=size or None,
                 utf8="SMTPUTF8" in parameters,
                 local_delivery="XLIST" in parameters,
                 list_id=address.decode_xtext(list_id) if list_id else None,
@@ -306,7 +304,7 @@ class Session(wire.Wire):
         self._stop_timeout()
         self.phase = Phase.ROOM
         try:
-            async with self._sink.room(transaction.size):
+            async with self._sink.room():
                 begun = True
                 outcome = await self._take(transaction)
         except wire.Gone:
@@ -383,16 +381,17 @@ class Session(wire.Wire):
         """Hand a whole mail over. Returns 250 only when the sink has returned."""
         self.phase = Phase.COMMIT
         try:
-            raw = spool.read()
-            spool.clear()
-            await self._sink.take(
-                raw,
-                envelope_from=transaction.sender,
-                recipients=tuple(transaction.recipients),
-                peer=self.peer,
-                list_id=transaction.list_id,
-                origin=self._protocol,
-            )
+            async with self._sink.hold(spool.size):
+                raw = spool.read()
+                spool.clear()
+                await self._sink.take(
+                    raw,
+                    envelope_from=transaction.sender,
+                    recipients=tuple(transaction.recipients),
+                    peer=self.peer,
+                    list_id=transaction.list_id,
+                    origin=self._protocol,
+                )
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is None or task.cancelling():

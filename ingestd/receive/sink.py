@@ -16,11 +16,18 @@ class Sink(Protocol):
         """
         ...
 
-    def room(self, size: int | None) -> AbstractAsyncContextManager[None]:
+    def room(self) -> AbstractAsyncContextManager[None]:
         """Room for one mail: entered before the 354, left when the outcome is known.
 
-        `size` is what the peer announced in octets, if it did. Entering may wait; the peer waits with it, and
-        the wait is cancelled when the peer leaves. Entering raises `errors.Full` when it took too long.
+        Entering may wait; the peer waits with it, and the wait is cancelled when the peer leaves.
+        Entering raises `errors.Full` when it took too long.
+        """
+        ...
+
+    def hold(self, size: int) -> AbstractAsyncContextManager[None]:
+        """Memory for a mail of `size` octets: entered before its octets are read into memory for `take`.
+
+        Entering raises `errors.Full` when it took too long.
         """
         ...
 

@@ -183,27 +183,30 @@ async def test_after_a_batch_that_takes_too_long_come_smaller_ones(store: Store,
     assert sizes == [5, 5]
 
 
-async def test_there_is_room_for_so_many_mails_and_then_it_is_full(store: Store) -> None:
-    taker = Ingest(store.database, Router(), Bounds(2, 3 * 2**20, 0.05))
-    async with taker.room(10), taker.room(10):
+async def test_there_is_room_for_so_many_mails_and_then_it_is_full(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "HOLD_WAIT", 0.05)
+    taker = Ingest(store.database, Router(), Bounds(2, ingest.COST * 1000, 0.05))
+    async with taker.room(), taker.room():
         with pytest.raises(Full, match="full"):
-            async with taker.room(10):
+            async with taker.room():
                 pass
-    async with taker.room(2**20 + 1):
-        with pytest.raises(Full):
-            async with taker.room(2 * 2**20):
-                pass
-        async with taker.room(50_000):
+        taker.rebound(Bounds(3, ingest.COST * 1000, 0.05))
+        async with taker.room():
             pass
-    async with taker.room(1):
-        # It was larger than it said.
-        with taker._holding(2**21 + 1), pytest.raises(Full):
-            async with taker.room(10):
+    async with taker.hold(600):
+        with pytest.raises(Full):
+            async with taker.hold(500):
                 pass
-    assert (taker.load.mails, taker.load.bytes) == (0, 0)
-    # A mail larger than all the room there is would wait for ever: alone it gets in.
-    async with taker.room(2**23):
-        pass
+        async with taker.hold(400):
+            pass
+    assert (taker.mails.used, taker.memory.used) == (0, 0)
+    # A mail larger than all the memory there is would wait for ever: alone it gets in.
+    async with taker.hold(5000):
+        with pytest.raises(Full):
+            async with taker.hold(1):
+                pass
 
 
 async def test_a_server_that_hangs_is_temporary_within_the_time_limit(server_process: Postgres) -> None:
