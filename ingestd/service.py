@@ -16,7 +16,7 @@ from ingestd.errors import ConfigError
 from ingestd.ingest import Bounds, Ingest, ListRule, Router
 from ingestd.mail.values import PARSER_VERSION
 from ingestd.monitor import Monitor
-from ingestd.receive.limits import Connections, Limits
+from ingestd.receive.limits import Access, Connections, Limits, load_certificate
 from ingestd.receive.listener import Listener
 from ingestd.series.values import GROUPING_VERSION
 from ingestd.store import engine, migrate, save
@@ -28,7 +28,7 @@ HANDED = ("lmtp", "smtp", "metrics")  # what the sockets of systemd may be calle
 AGAIN = 10.0  # seconds after which the lists are written again, when the database was away
 
 # Sections and keys that a running daemon takes over; the rest wants a restart.
-LIVE = ("limits", "lists", "log.level", "mail")
+LIVE = ("limits", "lists", "lmtp.networks", "log.level", "mail", "smtp.networks", "tls")
 
 
 class Service:
@@ -88,6 +88,7 @@ class Service:
         ConfigError when one of them has no name of ours.
         """
         _check_handed(handed)
+        allowed = access(self.config)
         for protocol, section in (("lmtp", self.config.lmtp), ("smtp", self.config.smtp)):
             listener = Listener(
                 self.ingest,
@@ -95,6 +96,7 @@ class Service:
                 hostname=self.config.hostname,
                 limits=limits(self.config),
                 connections=self.connections,
+                access=allowed[protocol],
             )
             self.listeners.append(listener)
             metrics.SESSIONS.labels(protocol).set_function(partial(getattr, listener, "sessions"))
@@ -105,7 +107,7 @@ class Service:
                 if section.address and not own:
                     await listener.start_tcp(*configuration.split_address(section.address))
                 if section.socket and not own:
-                    await listener.start_unix(section.socket, int(section.socket_mode, 8))
+                    await listener.start_unix(section.socket, int(section.socket_mode, 8), section.socket_group)
             except BaseException:
                 await self._close_all()
                 raise
@@ -132,12 +134,18 @@ class Service:
         """Take over what a running daemon can of a changed configuration; say in the log what it is."""
         changed = differences(self.config, new)
         live = [key for key in changed if _is_live(key)]
-        routes, each, all_ = router(new), limits(new), bounds(new)  # whatever fails does so before anything changes
+        routes, each, all_, allowed = (
+            router(new),
+            limits(new),
+            bounds(new),
+            access(new),
+        )  # whatever fails does so before anything changes
         self.config = merge(self.config, new)
         logs.set_level(new.log.level)
         self.connections.limit = new.limits.connections
         for listener in self.listeners:
             listener.limits = each
+            listener.access = allowed[listener.protocol]
         self.ingest.router = routes
         self.ingest.rebound(all_)
         if "lists" in live:
@@ -184,6 +192,12 @@ def limits(config: Config) -> Limits:
         idle_timeout=config.limits.idle_timeout,
         data_timeout=config.limits.data_timeout,
     )
+
+
+def access(config: Config) -> dict[str, Access]:
+    """Who may connect, by protocol; the certificate is read anew. ConfigError when it cannot be used."""
+    tls = load_certificate(config.tls.certificate, config.tls.key) if config.tls.certificate else None
+    return {"lmtp": Access(config.lmtp.networks, tls), "smtp": Access(config.smtp.networks, tls)}
 
 
 def bounds(config: Config) -> Bounds:

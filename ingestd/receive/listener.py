@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import shutil
 import socket
 import stat
 import sys
@@ -13,7 +14,7 @@ from typing import Literal
 import structlog
 
 from ingestd import errors, metrics
-from ingestd.receive.limits import Connections, Limits
+from ingestd.receive.limits import Access, Connections, Limits
 from ingestd.receive.session import Session
 from ingestd.receive.sink import Sink
 from ingestd.receive.wire import Wire
@@ -34,9 +35,11 @@ class Listener:
         hostname: str,
         limits: Limits,
         connections: Connections,
+        access: Access | None = None,
     ) -> None:
-        """`connections` is shared by all listeners. `limits` may be replaced later: new connections have them."""
+        """`connections` is shared by all listeners. `limits` and `access` may be replaced, for new connections."""
         self.limits = limits
+        self.access = access or Access()
         self.protocol = protocol
         self._sink = sink
         self._hostname = hostname
@@ -57,9 +60,10 @@ class Listener:
         except (OSError, UnicodeError) as error:  # UnicodeError: what can be no host name
             raise self._unavailable(_join(host, port), error) from error
 
-    async def start_unix(self, path: str | os.PathLike[str], mode: int = 0o660) -> None:
-        """Listen on a unix socket with these permissions. A socket that a dead process has left is replaced.
+    async def start_unix(self, path: str | os.PathLike[str], mode: int = 0o660, group: str = "") -> None:
+        """Listen on a unix socket with these permissions, of this group unless it is "".
 
+        A socket that a dead process has left is replaced.
         Raises `errors.UnavailableError` naming path and cause.
         """
         path = Path(path)
@@ -67,10 +71,12 @@ class Listener:
         try:
             _remove_stale(path)
             listening.bind(str(path))
+            if group:
+                shutil.chown(path, group=group)
             path.chmod(mode)  # nobody can connect before listen()
             inode = path.stat().st_ino
             await self.start_socket(listening)
-        except OSError as error:
+        except (OSError, LookupError) as error:  # LookupError: there is no such group
             listening.close()
             raise self._unavailable(str(path), error) from error
         self._paths.append((path, inode))
@@ -117,6 +123,7 @@ class Listener:
                 protocol=self.protocol,
                 hostname=self._hostname,
                 limits=self.limits,
+                access=self.access,
                 loop=asyncio.get_running_loop(),
                 ended=self._forget,
             )

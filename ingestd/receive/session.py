@@ -13,7 +13,7 @@ from aiosmtpd.smtp import syntax
 from ingestd import errors
 from ingestd.receive import address, wire
 from ingestd.receive.dots import Unstuffer
-from ingestd.receive.limits import Limits
+from ingestd.receive.limits import Access, Limits
 from ingestd.receive.sink import Sink
 from ingestd.receive.spool import Spool
 from ingestd.receive.wire import Phase
@@ -55,12 +55,14 @@ class Session(wire.Wire):
         protocol: Literal["lmtp", "smtp"],
         hostname: str,
         limits: Limits,
+        access: Access,
         loop: asyncio.AbstractEventLoop,
         ended: Callable[[wire.Wire], None],
     ) -> None:
         """`ended` is called once, when the connection is gone and its work done."""
         self._transaction: Transaction | None = None
         self._protocol = protocol
+        self._access = access
         super().__init__(hostname=hostname, limits=limits, loop=loop, ended=ended)
         self._sink = sink
         self._greeted = False
@@ -73,7 +75,8 @@ class Session(wire.Wire):
 
         aiosmtpd goes through dir() for them at each connection, and through all else that a session has.
         """
-        return [f"smtp_{verb}" for verb in _VERBS[self._protocol]]
+        more = () if self._access.tls is None else ("STARTTLS",)
+        return [f"smtp_{verb}" for verb in (*_VERBS[self._protocol], *more)]
 
     @property
     def under_way(self) -> bool:
@@ -82,6 +85,10 @@ class Session(wire.Wire):
 
     async def serve(self) -> None:
         """Greet, and obey commands until the end."""
+        if not self._access.allows(self.peer):
+            log.warning("connection_refused", peer=self.peer, outcome="554")
+            self.say("554 5.7.1 Access denied")
+            return
         self.say(f"220 {self.hostname} {'LMTP' if self._protocol == 'lmtp' else 'ESMTP'} ingestd")
         while not self._closing:
             if self._dismissed and not self.under_way:
@@ -152,11 +159,30 @@ class Session(wire.Wire):
             "SMTPUTF8",
             "ENHANCEDSTATUSCODES",
         ]
+        if self._access.tls is not None and not self.secure and not self.peer.startswith("unix:"):
+            extensions.append("STARTTLS")
         if self._knows_xlist():
             extensions.append("XLIST")
         if self._greet(arg):
             lines = [self.hostname, *extensions]
             self.say(*(f"250-{line}" for line in lines[:-1]), f"250 {lines[-1]}")
+
+    @syntax("STARTTLS")
+    async def smtp_STARTTLS(self, arg: str) -> None:
+        """Go on encrypted, as if nothing had been said (RFC 3207 section 4.2)."""
+        if arg:
+            self._refuse("501 5.5.4 STARTTLS takes no argument")
+        elif self.secure or self._access.tls is None or self.peer.startswith("unix:"):
+            self._refuse("503 5.5.1 No STARTTLS here")
+        elif self.has_more():
+            # Somebody between us and the peer may have put it there, to be read as if it came encrypted.
+            log.warning("peer_dropped", peer=self.peer, error="commands sent along with STARTTLS")
+            self.say("421 4.7.0 Wait for the reply to STARTTLS")
+            self.hang_up()
+        else:
+            await self.start_tls(self._access.tls)
+            self._set_rset_state()
+            self._greeted = False
 
     @syntax("EHLO hostname")
     async def smtp_EHLO(self, arg: str) -> None:

@@ -6,6 +6,7 @@ import enum
 import ipaddress
 import secrets
 import socket
+import ssl
 import struct
 from collections.abc import Callable
 
@@ -19,6 +20,7 @@ log = structlog.get_logger()
 
 READ = 2**18  # as much as the event loop reads at once
 LINGER = 10.0  # seconds a peer gets to read our last words
+HANDSHAKE = 60.0  # seconds for a peer to agree on TLS
 COURTESY = 2.0  # seconds for each command of a peer that has begun something when we shut down
 
 
@@ -26,6 +28,7 @@ class Phase(enum.Enum):
     """What the connection waits for; it decides who may interrupt it."""
 
     COMMAND = "command"  # for the peer: times out, ends with the connection or a drain
+    TLS = "tls"  # for the handshake: times out by itself, ends with a drain
     ROOM = "room"  # for ours before the 354: no time-out here, ends with the connection or a drain
     DATA = "data"  # for the peer: times out by progress; a drain lets it finish
     COMMIT = "commit"  # for ours: nothing but the end of the process interrupts it
@@ -69,6 +72,7 @@ class Wire(smtp.SMTP):
         self.limits = limits
         self.peer = "?"
         self.local = False  # the peer is on this machine
+        self.secure = False  # TLS is on
         self.phase = Phase.COMMAND
         self.finished: asyncio.Future[None] = loop.create_future()
         self._ended = ended
@@ -165,6 +169,41 @@ class Wire(smtp.SMTP):
             self.say("421 4.3.2 Shutting down" if self._dismissed else "421 4.4.2 Timed out")
             self.hang_up()
 
+    # TLS.
+
+    def has_more(self) -> bool:
+        """Whether the peer has sent more than was read as commands."""
+        return bool(self._input or self._reader._buffer)  # type: ignore[attr-defined] # noqa: SLF001 - it has no other way
+
+    async def start_tls(self, context: ssl.SSLContext) -> None:
+        """Say 220 and go on encrypted. `Gone` when the handshake fails."""
+        plain = self.transport
+        if not isinstance(plain, asyncio.WriteTransport):
+            raise Gone("before TLS")
+        self.say("220 2.0.0 Go ahead")
+        self._writer.write(bytes(self._output))
+        self._output.clear()
+        self.phase = Phase.TLS
+        failure: Exception | None = None
+        secure: asyncio.Transport | None = None
+        try:
+            # Nothing of the handshake can be read before: between the reply and this the event loop does not run.
+            secure = await self.loop.start_tls(plain, self, context, server_side=True, ssl_handshake_timeout=HANDSHAKE)
+        except (OSError, EOFError) as error:  # an SSLError is an OSError
+            failure = error
+        finally:
+            self.phase = Phase.COMMAND
+            if secure is None:
+                plain.abort()
+                self.connection_lost(None)  # asyncio does not tell when it happens within the handshake
+        if secure is None:
+            log.info("tls_failed", peer=self.peer, error=repr(failure) if failure else "connection lost")
+            raise Gone("no TLS")
+        # As asyncio.StreamWriter.start_tls does it, and for the reader as well, which it forgets.
+        self.transport = self._transport = self._reader._transport = self._writer._transport = secure  # type: ignore[attr-defined] # noqa: SLF001
+        self._over_ssl = True
+        self.secure = True
+
     # The end.
 
     def hang_up(self) -> None:
@@ -180,6 +219,8 @@ class Wire(smtp.SMTP):
     def dismiss(self, *, at_once: bool = False) -> None:
         """Say 421 and close: now, when the peer has nothing under way, or `at_once`; else after its mail."""
         self._dismissed = True
+        if self.phase is Phase.TLS:
+            self._abort()
         if self._closing or self.phase not in (Phase.COMMAND, Phase.ROOM):
             return
         if self.phase is Phase.COMMAND and self.under_way and not at_once:
