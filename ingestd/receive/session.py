@@ -410,7 +410,7 @@ class Session(wire.Wire):
             async with self._sink.hold(spool.size):
                 raw = spool.read()
                 spool.clear()
-                await self._sink.take(
+                name = await self._sink.take(
                     raw,
                     envelope_from=transaction.sender,
                     recipients=tuple(transaction.recipients),
@@ -425,7 +425,8 @@ class Session(wire.Wire):
             return self._reply_to(error, transaction)  # the sink gave up, we did not
         except Exception as error:  # noqa: BLE001 - logged, or meant for the peer
             return self._reply_to(error, transaction)
-        return "250 2.0.0 Stored"
+        # The mail server writes this into its log, beside its own name for the mail.
+        return f"250 2.0.0 Stored as {name}" if name else "250 2.0.0 Stored"
 
     def _reply_to(self, error: BaseException, transaction: Transaction) -> str:
         """Return the public reply to a failure: the sink's own, else 451."""

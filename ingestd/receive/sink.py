@@ -33,8 +33,9 @@ class Sink(Protocol):
 
     async def take(
         self, raw: bytes, *, envelope_from: str, recipients: Sequence[str], peer: str, list_id: str | None, origin: str
-    ) -> None:
-        """Return once the mail is committed; raise `errors.MailError` to have its `reply` sent instead.
+    ) -> str | None:
+        """Return once the mail is committed, with the name that it has in our logs and rows, if it has one;
+        raise `errors.MailError` to have its `reply` sent instead.
 
         `raw` is what the peer sent, less dot-stuffing. `envelope_from` is "" for the null sender.
         `recipients` are those accepted, in order, repeats too. `peer` is an IP address or `unix:uid=N`.

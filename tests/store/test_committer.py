@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import structlog
 from mails import mail
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -63,6 +64,22 @@ async def test_a_mail_the_parser_fails_on_goes_to_quarantine(store: Store, monke
     monkeypatch.setattr(ingest, "parse", fail)
     assert await store.put(BAD) == [[]]
     assert await store.ask("SELECT error FROM ingestd_v1.quarantine") == ["RecursionError: too deep"]
+
+
+@pytest.mark.usefixtures("poison")
+@pytest.mark.parametrize(
+    ("received", "queue_id"),
+    [("from x\n\tby y with ESMTPS id 4Abc.d1;\n\tMon, 2 Nov", "4Abc.d1"), ("from x by y;\n\tMon, 2 Nov", None)],
+)
+async def test_the_log_has_the_queue_id_of_a_poisonous_mail(store: Store, received: str, queue_id: str | None) -> None:
+    bad = mail("bad@example.org", "Bad", headers=[("Received", received)]).replace(b"\n", b"\r\n")
+    taker = Ingest(store.database, Router(), Bounds(100, 10**7, 5))
+    running = asyncio.create_task(taker.committer.run())
+    with structlog.testing.capture_logs() as logged:
+        assert await taker.take(bad, envelope_from="", recipients=["a@b"], peer="test") == "quarantined"
+    running.cancel()
+    (line,) = (line for line in logged if line["event"] == "mail_quarantined")
+    assert line["queue_id"] == queue_id
 
 
 @pytest.mark.usefixtures("poison")
