@@ -64,7 +64,7 @@ def serve(context: click.Context) -> None:
     from ingestd import daemon
 
     config = _config(context)
-    _run(config, daemon.serve(config, daemon.announce))
+    _run(config, daemon.serve(config, daemon.announce, lambda: _config(context)))
 
 
 @ingestd.command()
@@ -97,7 +97,7 @@ def import_(context: click.Context, sources: Sequence[str], list_id: str | None)
     """Store mail from archives: an .eml, a directory of .eml, an mbox, or `-` for an mbox on standard input."""
     from itertools import chain
 
-    from ingestd import daemon
+    from ingestd import daemon, service
     from ingestd.ingest import Committer
     from ingestd.sources import files, load
 
@@ -109,7 +109,7 @@ def import_(context: click.Context, sources: Sequence[str], list_id: str | None)
             mails = chain.from_iterable(files.read(source) for source in sources)
             with load.progress() as progress:
                 return await load.load(
-                    mails, Committer(database), daemon.router(config), list_id=list_id, progress=progress
+                    mails, Committer(database), service.router(config), list_id=list_id, progress=progress
                 )
 
     summary = _run(config, work())
@@ -327,11 +327,23 @@ def status(context: click.Context, as_json: bool) -> None:
             where = address if address == section.socket else configuration.split_address(address)
             listeners[f"{protocol} {address}"] = pipe.answers(where, GREETING[protocol])
     state = {**_run(config, work()), "listeners": listeners}
+    if config.metrics.address:
+        state["ready"] = _ready(config)
     if as_json:
         click.echo(json.dumps(state, indent=2))
     else:
         for name, value in _flatten(state):
             click.echo(f"{name}: {'-' if value is None else value}")
+
+
+def _ready(config: "Config") -> str:
+    """What the daemon says of itself."""
+    from ingestd import monitor
+
+    try:
+        return monitor.ask(configuration.split_address(config.metrics.address))
+    except UnavailableError as error:
+        return str(error)
 
 
 def _flatten(tree: dict[str, Any], above: str = "") -> list[tuple[str, Any]]:
@@ -359,6 +371,8 @@ def health(context: click.Context) -> None:
             await database.ping()
 
     _run(config, work())
+    if config.metrics.address and (said := _ready(config)) != "ready":
+        raise UnavailableError(f"the daemon says: {said}")
 
 
 @ingestd.group()
@@ -406,14 +420,14 @@ def quarantine_show(context: click.Context, entry_id: int, raw: bool) -> None:
 @click.pass_context
 def quarantine_replay(context: click.Context, entry_ids: Sequence[int]) -> None:
     """Take mails in as if they had just come: these, or all. Exit 65 when one fails again and stays."""
-    from ingestd import daemon, ingest
+    from ingestd import daemon, ingest, service
     from ingestd.store import quarantine as store
 
     config = _config(context)
 
     async def work() -> int:
         async with daemon.open_store(config) as database:
-            committer, router = ingest.Committer(database), daemon.router(config)
+            committer, router = ingest.Committer(database), service.router(config)
             async with database.transaction() as connection:
                 waiting = await store.entries(connection, entry_ids or None)
             left = 0

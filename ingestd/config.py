@@ -1,6 +1,7 @@
 """The configuration: one typed struct with its defaults, from a TOML file, the environment and systemd credentials."""
 
 import contextlib
+import ipaddress
 import os
 import re
 import tomllib
@@ -46,6 +47,8 @@ class Listen(Section, frozen=True):
     address: Address = ""
     socket: str = ""
     socket_mode: Mode = "660"
+    socket_group: str = ""
+    networks: tuple[str, ...] = ()
 
 
 class Lmtp(Listen, frozen=True):
@@ -58,6 +61,13 @@ class Smtp(Listen, frozen=True):
     """SMTP: for `git send-email` and mail servers that cannot speak LMTP."""
 
     address: Address = "127.0.0.1:8025"
+
+
+class Tls(Section, frozen=True):
+    """What STARTTLS shows; not offered without."""
+
+    certificate: str = ""
+    key: str = ""
 
 
 class Limits(Section, frozen=True):
@@ -93,6 +103,12 @@ class Log(Section, frozen=True):
     format: Literal["auto", "json", "text"] = "auto"
 
 
+class Metrics(Section, frozen=True):
+    """Where monitoring asks."""
+
+    address: Address = ""
+
+
 class List(Section, frozen=True):
     """A mailing list."""
 
@@ -110,10 +126,12 @@ class Config(Section, frozen=True):
     database: Database = Database()
     lmtp: Lmtp = Lmtp()
     smtp: Smtp = Smtp()
+    tls: Tls = Tls()
     limits: Limits = Limits()
     mail: Mail = Mail()
     series: Series = Series()
     log: Log = Log()
+    metrics: Metrics = Metrics()
     lists: tuple[List, ...] = ()
 
 
@@ -233,10 +251,18 @@ def _database_url(environment: Mapping[str, str]) -> str | None:
 
 def _check(config: Config, source: str) -> None:
     """What types cannot say."""
-    for name, section in (("lmtp", config.lmtp), ("smtp", config.smtp)):
+    for name, section in (("lmtp", config.lmtp), ("smtp", config.smtp), ("metrics", config.metrics)):
         port = section.address.rpartition(":")[2]
         if section.address and int(port) > 65535:
             raise ConfigError(f"{source}: {name}.address: port {port} is not between 0 and 65535")
+    for name, listen in (("lmtp", config.lmtp), ("smtp", config.smtp)):
+        for network in listen.networks:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError as error:
+                raise ConfigError(f"{source}: {name}.networks: expected such as 192.0.2.0/24: {error}") from error
+    if bool(config.tls.certificate) != bool(config.tls.key):
+        raise ConfigError(f"{source}: tls: needs both certificate and key")
     if not any(section.address or section.socket for section in (config.lmtp, config.smtp)):
         raise ConfigError(f"{source}: lmtp, smtp: no address or socket to listen on")
     if config.database.url and not re.match(r"postgres(ql)?://", config.database.url):

@@ -2,74 +2,157 @@
 
 import asyncio
 import contextlib
+import os
+import resource
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import structlog
 
-from ingestd import config as configuration
+from ingestd import metrics, systemd
 from ingestd.config import Config
-from ingestd.errors import IngestdError, UnavailableError
-from ingestd.ingest import Ingest, ListRule, Router
+from ingestd.errors import IngestdError, UnavailableError, UserError
+from ingestd.ingest import Ingest
 from ingestd.postgres import Postgres, attach, default_directory
-from ingestd.receive.limits import Connections, Limits
-from ingestd.receive.listener import Listener
-from ingestd.store import engine, migrate, save, watch
+from ingestd.service import Service, write_lists
+from ingestd.store import engine, migrate, watch
 from ingestd.store.engine import Database
 
 log = structlog.get_logger()
+
+EXTENSION = 30.0  # seconds that systemd grants us more, again and again, while a start is at work
+STALL = 60.0  # seconds past its time-outs after which the committer counts as stuck
 
 
 class BrokenError(IngestdError):
     """A part of the daemon ended that should not."""
 
 
-async def serve(config: Config, ready: Callable[[list[str]], None] = lambda _: None) -> None:
+async def serve(
+    config: Config, ready: Callable[[list[str]], None] = lambda _: None, reread: Callable[[], Config] | None = None
+) -> None:
     """Take mail until SIGTERM or SIGINT. `ready` is told the addresses once mail is accepted.
 
+    At SIGHUP `reread` reads the configuration again.
     UserError, before anything is accepted, when the database, the schema or an address cannot be used.
     """
     # Start: the database first, then its schema, then the sockets. A signal ends us at once until mail is accepted.
-    async with own_database(config) as (database, supervisor):
+    _raise_descriptors(config.limits.connections)
+    handed = systemd.sockets()
+    stop, hangup = asyncio.Event(), asyncio.Event()
+    _on_hangup(stop, hangup)
+    async with contextlib.AsyncExitStack() as stack:
+        patience = asyncio.create_task(_ask_for_time(), name="start")
+        stack.push_async_callback(_cancel, patience)
+        database, supervisor = await stack.enter_async_context(own_database(config))
         await prepare(config, database)
-        ingest = Ingest(
-            database,
-            router(config),
-            queue_mails=config.limits.queue_mails,
-            queue_bytes=config.limits.queue_bytes,
-            queue_wait=config.limits.queue_wait,
-        )
-        committer = asyncio.create_task(ingest.committer.run(), name="committer")
+        service = Service(config, database)
+        stack.push_async_callback(service.close)
+        committer = asyncio.create_task(service.ingest.committer.run(), name="committer")
+        stack.push_async_callback(_cancel, committer)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await service.listen(handed)
+        await _cancel(patience)
+        log.info("serving", addresses=service.addresses, database=database.name)
+        systemd.notify("READY=1", f"STATUS=serving {', '.join(service.addresses)}")
+        ready(service.addresses)
+
+        # Serve: sessions and the committer do all the work.
+        watchdog = asyncio.create_task(_pet_watchdog(service.ingest, database), name="watchdog")
+        reloader = asyncio.create_task(_reload(service, hangup, reread), name="reload")
+        monitor = asyncio.create_task(service.monitor.run(), name="monitor")
         watcher = asyncio.create_task(watch.watch(database, config.series.stalled_after), name="watcher")
-        try:
-            stop = asyncio.Event()
-            for number in (signal.SIGTERM, signal.SIGINT):
-                asyncio.get_running_loop().add_signal_handler(number, stop.set)
-            listeners, addresses = await listen(config, ingest)
-            log.info("serving", addresses=addresses, database=database.name)
-            ready(addresses)
+        for task in (watchdog, reloader, monitor, watcher):
+            stack.push_async_callback(_cancel, task)
+        stopped = asyncio.create_task(stop.wait(), name="stop")
+        parts = {committer, supervisor, watchdog, reloader, monitor, watcher}
+        await asyncio.wait({stopped, *parts}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
 
-            # Serve: sessions and the committer do all the work.
-            stopped = asyncio.create_task(stop.wait(), name="stop")
-            parts = {committer, supervisor, watcher}
-            await asyncio.wait({stopped, *parts}, return_when=asyncio.FIRST_COMPLETED)
-            stopped.cancel()
-
-            # Drain: no new mail, what is under way is finished, then the database goes.
-            log.info("draining")
-            for cut in await asyncio.gather(*(listener.drain(config.limits.drain) for listener in listeners)):
-                if cut:
-                    log.warning("connections_cut", count=cut)
-            for part in parts:
-                if part.done():
-                    raise BrokenError(f"a part of the daemon ended: {part.get_name()}") from part.exception()
-        finally:
-            await _cancel(watcher)
-            await _cancel(committer)
+        # Drain: no new mail, what is under way is finished, then the database goes.
+        log.info("draining")
+        grace = service.config.limits.drain
+        systemd.notify("STOPPING=1", "STATUS=finishing the mails under way", systemd.extension(grace + EXTENSION))
+        if cut := await service.drain(grace):
+            log.warning("connections_cut", count=cut)
+        for part in parts:
+            if part.done():
+                raise BrokenError(f"a part of the daemon ended: {part.get_name()}") from part.exception()
     log.info("stopped")
+
+
+def _raise_descriptors(connections: int) -> None:
+    """Allow as many open files as we may, and say when that is too few: a connection, its long mail, and some."""
+    wanted = 2 * connections + 100
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        try:
+            most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            soft = most
+        except (OSError, ValueError) as error:  # a unit may forbid it; it has LimitNOFILE
+            log.info("descriptors_not_raised", error=str(error))
+    if soft < wanted:
+        log.warning("few_descriptors", allowed=soft, wanted=wanted)
+
+
+def _on_hangup(stop: asyncio.Event, hangup: asyncio.Event) -> None:
+    """SIGHUP asks for a reload; but where it comes since our terminal was closed, nobody is left to serve."""
+    terminal = os.isatty(0)
+
+    def decide() -> None:
+        (stop if terminal and not os.isatty(0) else hangup).set()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, decide)
+
+
+async def _reload(service: Service, hangup: asyncio.Event, reread: Callable[[], Config] | None) -> None:
+    """Take over what can be of a changed configuration, at each hangup; one that cannot be used changes nothing."""
+    while True:
+        await hangup.wait()
+        hangup.clear()
+        systemd.notify("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+        try:
+            if reread is not None:
+                await service.adopt(reread())
+            metrics.RELOADS.labels("done").inc()
+        except UserError as error:
+            metrics.RELOADS.labels("failed").inc()
+            log.error("reload_failed", error=str(error))  # noqa: TRY400 - it is for a person to mend
+        except Exception as error:
+            metrics.RELOADS.labels("failed").inc()
+            log.exception("reload_failed", error=repr(error))
+        systemd.notify("READY=1")
+
+
+async def _ask_for_time() -> None:
+    """Tell systemd that the start is at work: crash recovery and migrations take as long as they need."""
+    while True:
+        systemd.notify("STATUS=preparing the database", systemd.extension(EXTENSION))
+        await asyncio.sleep(EXTENSION / 3)
+
+
+async def _pet_watchdog(ingest: Ingest, database: Database) -> None:
+    """Tell systemd that we work: this loop turns, and no batch takes longer than its time-outs allow.
+
+    A database that is away is no reason to be killed: batches fail in time, and mail servers hear 451.
+    """
+    limit = systemd.watchdog()
+    if limit is None:
+        await _forever()
+        return
+    while True:
+        busy = ingest.committer.busy
+        if busy < database.timeout + STALL:
+            systemd.notify("WATCHDOG=1")
+        else:
+            log.error("committer_stuck", seconds=round(busy))
+        await asyncio.sleep(limit / 3)
 
 
 @asynccontextmanager
@@ -157,52 +240,9 @@ async def prepare(config: Config, database: Database) -> None:
         else:
             await database.check_server()
             await migrate.check(database)
-        async with database.ingest() as connection:
-            await save.configure_lists(
-                connection,
-                [(list_.id.lower(), list_.name or None, list_.address or None) for list_ in config.lists],
-            )
+        await write_lists(config, database)
     except engine.FAILURES as error:
         raise UnavailableError(f"database {database.name}: {engine.reason(error)}") from error
-
-
-def router(config: Config) -> Router:
-    """Which mail belongs to which list, as configured."""
-    rules = [ListRule(list_.id, list_.recipients, list_.former_ids) for list_ in config.lists]
-    return Router(rules, refuse_unknown=config.mail.unknown_list == "refuse")
-
-
-async def listen(config: Config, ingest: Ingest) -> tuple[list[Listener], list[str]]:
-    """Open every configured address; answer the listeners and what they listen on."""
-    connections = Connections(config.limits.connections)
-    limits = Limits(
-        max_size=config.limits.message_size,
-        max_recipients=config.limits.recipients,
-        idle_timeout=config.limits.idle_timeout,
-        data_timeout=config.limits.data_timeout,
-    )
-    listeners: list[Listener] = []
-    addresses: list[str] = []
-    for protocol, section in (("lmtp", config.lmtp), ("smtp", config.smtp)):
-        listener = Listener(
-            ingest,
-            protocol="lmtp" if protocol == "lmtp" else "smtp",
-            hostname=config.hostname,
-            limits=limits,
-            connections=connections,
-        )
-        listeners.append(listener)
-        try:
-            if section.address:
-                await listener.start_tcp(*configuration.split_address(section.address))
-            if section.socket:
-                await listener.start_unix(section.socket, int(section.socket_mode, 8))
-        except BaseException:
-            for opened in listeners:
-                await opened.drain(0)
-            raise
-        addresses += [f"{protocol} {address}" for address in listener.addresses]
-    return listeners, addresses
 
 
 def announce(addresses: list[str]) -> None:

@@ -1,21 +1,25 @@
 """The one road in: bytes -> parsed -> stored. Listener, import and replay all come through here."""
 
 import asyncio
+import contextlib
 import hashlib
+import re
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
 import structlog
 
+from ingestd import metrics
 from ingestd.errors import Full, MailError, Permanent, Temporary
+from ingestd.gate import Gate
 from ingestd.mail import Mail
 from ingestd.mail.parse import parse
 from ingestd.store import engine, quarantine, save
-from ingestd.store.engine import Database, Fault
+from ingestd.store.engine import Connection, Database, Fault
 from ingestd.store.values import Arrival, Envelope, Poison, Stored
 
 log = structlog.get_logger()
@@ -33,8 +37,16 @@ LONGEST_LIST_ID = 255
 # A mail longer than this is parsed in a thread, so that the listener goes on answering.
 LONG_MAIL = 256 * 1024
 
-# What is assumed of a mail whose size the peer does not announce.
-UNANNOUNCED = 1024 * 1024
+# What parsing and storing a mail takes of memory, in octets for each of its own: bench/memory.py measures it.
+# The dearest is text with a character outside the basic plane, which Python keeps in four octets for every character.
+COST = 24
+
+# Seconds that a mail which has come in whole waits for memory. Its mail server waits ten minutes (RFC 5321 4.5.3.2.6).
+HOLD_WAIT = 300.0
+
+# The queue id of a mail that could not be parsed: of its topmost Received, among its first octets.
+QUEUE_ID = re.compile(rb"^Received:[^\n]*(?:\r?\n[ \t][^\n]*)*?\sid\s+([\w.:+-]{1,100})", re.IGNORECASE | re.MULTILINE)
+HEAD = 4096
 
 # So many mails in quarantine, with none stored between, are no longer the mails' fault.
 POISON_LIMIT = 20
@@ -130,16 +142,48 @@ class Committer:
         """Nothing runs before `run`."""
         self._database = database
         self._waiting: list[tuple[Arrival | Poison, asyncio.Future[Outcome]]] = []
+        self._arrived: dict[asyncio.Future[Outcome], float] = {}  # in order
         self._bell = asyncio.Event()
         self._poisons = 0  # quarantined, since a mail was stored
+        self._since: float | None = None  # when the transaction under way began
         self._most = BATCH_MAILS  # in a batch; less after one that took too long, so that a dear mail ends up alone
+
+    @property
+    def busy(self) -> float:
+        """Seconds that the transaction under way has taken; 0 when there is none."""
+        return 0.0 if self._since is None else time.monotonic() - self._since
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Connection]:
+        self._since = time.monotonic()
+        try:
+            with metrics.INGEST_SECONDS.labels("commit").time():
+                async with self._database.ingest() as connection:
+                    yield connection
+            metrics.LAST_COMMIT.set_to_current_time()
+        finally:
+            self._since = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether so many mails in a row went to quarantine that we must be at fault: no more of these is taken."""
+        return self._poisons >= POISON_LIMIT
+
+    @property
+    def oldest(self) -> float:
+        """Seconds that the oldest mail which is not committed yet has waited; 0 when there is none."""
+        return time.monotonic() - next(iter(self._arrived.values())) if self._arrived else 0.0
 
     async def put(self, mail: Arrival | Poison) -> Outcome:
         """Wait until `mail` is committed, or is known not to be."""
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting.append((mail, future))
+        self._arrived[future] = time.monotonic()
         self._bell.set()
-        return await future
+        try:
+            return await future
+        finally:
+            del self._arrived[future]
 
     async def run(self) -> None:
         """Commit batches until cancelled; a cancelled committer answers those who wait with Temporary."""
@@ -217,8 +261,9 @@ class Committer:
         raise AssertionError("the last try returns")
 
     async def _attempt(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
-        async with self._database.ingest() as connection:
+        async with self._transaction() as connection:
             stored = await save.batch(connection, arrivals)
+        metrics.BATCH_MAILS.observe(len(arrivals))
         self._poisons = 0
         self._most = min(BATCH_MAILS, self._most * 2)
         return list(stored)
@@ -244,11 +289,11 @@ class Committer:
     async def _quarantine(self, poison: Poison) -> Outcome:
         """Keep a mail that cannot be stored. Many in a row are our fault: then the mail server keeps them."""
         fresh = poison.envelope.entry is None
-        if fresh and self._poisons >= POISON_LIMIT:
+        if fresh and self.closed:
             log.error("quarantine_closed", poisons=self._poisons)
             return Closed(f"{self._poisons} mails in a row went to quarantine")
         try:
-            async with self._database.ingest() as connection:
+            async with self._transaction() as connection:
                 await quarantine.keep(connection, poison)
         except MailError as error:
             return error
@@ -281,66 +326,60 @@ def _rows(mail: Arrival | Poison) -> int:
     return 10 + len(mail.mail.files) + len(mail.mail.trailers) + len(mail.mail.links) + len(mail.mail.references)
 
 
-@dataclass(slots=True)
-class Load:
-    """How much is being received or waits for its commit."""
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much mail is taken at once."""
 
-    mails: int = 0
-    bytes: int = 0
-    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    mails: int
+    bytes: int  # of memory, while mails are parsed and stored
+    wait: float  # seconds that a peer waits for room before its mail
 
 
 class Ingest:
     """What the listener hands mail to."""
 
-    def __init__(
-        self, database: Database, router: Router, *, queue_mails: int, queue_bytes: int, queue_wait: float
-    ) -> None:
-        """At most `queue_mails` and `queue_bytes` at once; a peer waits up to `queue_wait` seconds for room."""
+    def __init__(self, database: Database, router: Router, bounds: Bounds) -> None:
+        """`router` may be replaced; `bounds` by `rebound`."""
         self.router = router
         self.committer = Committer(database)
-        self.load = Load()
-        self._queue_mails = queue_mails
-        self._queue_bytes = queue_bytes
-        self._queue_wait = queue_wait
+        self.mails = Gate(bounds.mails)
+        self.memory = Gate(bounds.bytes)
+        self._wait = bounds.wait
+
+    def rebound(self, bounds: Bounds) -> None:
+        """Replace the bounds."""
+        self._wait = bounds.wait
+        self.mails.limit = bounds.mails
+        self.memory.limit = bounds.bytes
 
     def accepts(self, recipient: str) -> bool:
         """Whether mail for `recipient` is taken."""
         return self.router.accepts(recipient)
 
     @asynccontextmanager
-    async def room(self, size: int | None) -> AsyncIterator[None]:
-        """Room for one mail of `size` octets, for as long as the block lasts. Full when none comes free in time."""
-        wanted = max(size or 0, UNANNOUNCED)
-        load = self.load
-        try:
-            async with asyncio.timeout(self._queue_wait), load.changed:
-                await load.changed.wait_for(
-                    lambda: (
-                        load.mails < self._queue_mails and (load.mails == 0 or load.bytes + wanted <= self._queue_bytes)
-                    )
-                )
-                load.mails += 1
-                load.bytes += wanted
-        except TimeoutError as error:
-            log.warning("queue_full", mails=load.mails, bytes=load.bytes)
-            raise Full from error
-        try:
+    async def room(self) -> AsyncIterator[None]:
+        """Room for one mail, from before its first octet to its outcome. Full when none comes free in time."""
+        async with self._full(self.mails, 1, self._wait):
             yield
-        finally:
-            load.mails -= 1
-            load.bytes -= wanted
-            async with load.changed:
-                load.changed.notify_all()
 
-    @contextmanager
-    def _holding(self, size: int) -> Iterator[None]:
-        """Count a mail's octets once more while it commits: we hold it, and what was read of it."""
-        self.load.bytes += size
-        try:
+    @asynccontextmanager
+    async def hold(self, size: int) -> AsyncIterator[None]:
+        """Memory for a mail of `size` octets that has come in whole, until its outcome. Full when it took too long.
+
+        How much a mail takes while it is parsed and stored: measured, COST times its octets at most.
+        """
+        async with self._full(self.memory, size * COST, HOLD_WAIT):
             yield
-        finally:
-            self.load.bytes -= size
+
+    @asynccontextmanager
+    async def _full(self, gate: Gate, size: int, patience: float) -> AsyncIterator[None]:
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(gate.enter(size, patience))
+            except TimeoutError as error:
+                log.warning("queue_full", mails=self.mails.used, bytes=self.memory.used)
+                raise Full from error
+            yield
 
     async def take(
         self,
@@ -350,23 +389,40 @@ class Ingest:
         recipients: Sequence[str],
         peer: str,
         list_id: str | None = None,
-    ) -> None:
-        """Store one mail; return once it is committed. MailError, with the reply for the peer, when it is not."""
+        origin: str = "lmtp",
+    ) -> str:
+        """Store one mail; return once it is committed. MailError, with the reply for the peer, when it is not.
+
+        Returns what it is called in the log and in the rows: `message 17`, one number for each list, or `quarantined`.
+        """
         began = time.monotonic()
         envelope = Envelope(datetime.now(UTC), envelope_from, peer)
-        with self._holding(len(raw)):
-            if len(raw) > LONG_MAIL:
-                mail = await asyncio.to_thread(read, raw, envelope, self.router, recipients, list_id)
-            else:
-                mail = read(raw, envelope, self.router, recipients, list_id)
-            outcome = await self.committer.put(mail)
+        metrics.MESSAGE_BYTES.observe(len(raw))
+        try:
+            with metrics.INGEST_SECONDS.labels("parse").time():
+                if len(raw) > LONG_MAIL:
+                    mail = await asyncio.to_thread(read, raw, envelope, self.router, recipients, list_id)
+                else:
+                    mail = read(raw, envelope, self.router, recipients, list_id)
+        except Permanent:
+            metrics.MESSAGES.labels(origin, "refused").inc()
+            raise
+        outcome = await self.committer.put(mail)
         facts: dict[str, object] = {"peer": peer, "recipients": len(recipients), "bytes": len(raw)} | _facts(mail)
         seconds = round(time.monotonic() - began, 4)
         if isinstance(outcome, MailError):
+            metrics.MESSAGES.labels(origin, "deferred").inc()
             log.warning("mail_deferred", error=str(outcome), seconds=seconds, **facts)
             raise outcome
+        metrics.INGEST_SECONDS.labels("total").observe(seconds)
         if not outcome:
+            metrics.MESSAGES.labels(origin, "quarantined").inc()
             log.warning("mail_quarantined", seconds=seconds, **facts)
+        else:
+            repeat = all(stored.repeat for stored in outcome)
+            metrics.MESSAGES.labels(origin, "repeat" if repeat else "new").inc()
+            for defect in mail.mail.defects if isinstance(mail, Arrival) and not repeat else ():
+                metrics.PARSE_DEFECTS.labels(defect).inc()
         for stored in outcome:
             log.info(
                 "mail_stored",
@@ -376,10 +432,12 @@ class Ingest:
                 seconds=seconds,
                 **facts,
             )
+        return f"message {','.join(str(stored.message) for stored in outcome)}" if outcome else "quarantined"
 
 
 def _facts(mail: Arrival | Poison) -> dict[str, object]:
-    """What a log line says of a mail: ids, never text."""
+    """What a log line says of a mail: ids, never text. The queue id is the mail server's name for it."""
     if isinstance(mail, Poison):
-        return {"raw_sha256": mail.raw_sha256.hex()}
+        found = QUEUE_ID.search(mail.raw[:HEAD])
+        return {"raw_sha256": mail.raw_sha256.hex(), "queue_id": None if found is None else found[1].decode()}
     return {"message_id": mail.mail.message_id, "queue_id": mail.mail.queue_id}

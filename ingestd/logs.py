@@ -9,6 +9,9 @@ from structlog.typing import EventDict, WrappedLogger
 
 # systemd reads a leading <N> as the line's priority (sd-daemon(3)).
 PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
+NUMBERS = logging.getLevelNamesMapping()
+
+_threshold = logging.INFO  # loggers keep what they were made with; this may change
 
 
 def set_up(level: str, form: Literal["auto", "json", "text"]) -> None:
@@ -16,6 +19,7 @@ def set_up(level: str, form: Literal["auto", "json", "text"]) -> None:
     text = form == "text" or (form == "auto" and sys.stderr.isatty())
     shared: list[structlog.typing.Processor] = [
         structlog.processors.add_log_level,
+        _filter,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: list[structlog.typing.Processor] = (
@@ -27,14 +31,26 @@ def set_up(level: str, form: Literal["auto", "json", "text"]) -> None:
             _prioritize,
         ]
     )
-    threshold = logging.getLevelNamesMapping()[level.upper()]
+    set_level(level)
     structlog.configure(
         processors=[*shared, *renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="<4>%(name)s: %(message)s", force=True)
+
+
+def set_level(level: str) -> None:
+    """Change the least that is logged."""
+    global _threshold  # noqa: PLW0603 - one for the process, as the loggers are
+    _threshold = NUMBERS[level.upper()]
+
+
+def _filter(_logger: WrappedLogger, _name: str, line: EventDict) -> EventDict:
+    if NUMBERS[line["level"].upper()] < _threshold:
+        raise structlog.DropEvent
+    return line
 
 
 def _prioritize(_logger: WrappedLogger, name: str, line: EventDict | str) -> str:

@@ -91,8 +91,9 @@ def empty_database_url(server_url: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def start_daemon(tmp_path: Path) -> Iterator[Callable[..., DaemonProcess]]:
+def start_daemon(tmp_path: Path, data_directory: Path) -> Iterator[Callable[..., DaemonProcess]]:
     """Start `ingestd serve`, with the arguments of DaemonProcess but the directory; killed when the test ends."""
+    assert data_directory.exists(), "it goes after the daemons that may have data there"
     daemons: list[DaemonProcess] = []
 
     def start(
@@ -117,6 +118,23 @@ def start_daemon(tmp_path: Path) -> Iterator[Callable[..., DaemonProcess]]:
 
     yield start
     for daemon in daemons:
+        daemon.kill()
+
+
+@pytest.fixture
+def run_alone(tmp_path: Path, data_directory: Path) -> Iterator[Callable[..., DaemonProcess]]:
+    """Make a daemon that is not started, with the arguments of DaemonProcess but the directory."""
+    assert data_directory.exists(), "it goes after the daemons that may have data there"
+    made: list[DaemonProcess] = []
+
+    def make(**arguments: object) -> DaemonProcess:
+        directory = tmp_path / f"alone{len(made)}"
+        directory.mkdir()
+        made.append(DaemonProcess(directory, **arguments))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for daemon in made:
         daemon.kill()
 
 

@@ -25,15 +25,19 @@ class DaemonProcess:
         config: str | None = None,
         environment: Mapping[str, str] | None = None,
         command: Sequence[str] = (sys.executable, "-m", "ingestd"),
+        handed: Sequence[tuple[str, socket.socket]] = (),
     ) -> None:
         """In `directory` are its log and its socket. Without `database_url` it runs a PostgreSQL in `data_directory`.
 
-        `config` is the text of a configuration file; `environment` comes on top of ours; `command` runs ingestd.
+        `config` is the text of a configuration file; `environment` comes on top of ours; `command` runs ingestd;
+        `handed` are sockets, each with its name, that it is given at each start as systemd does.
         """
+        self._handed = handed
         self.command = command
         self.directory = directory
         self.lmtp = ("127.0.0.1", _free_port())
         self.smtp = ("127.0.0.1", _free_port())
+        self.metrics = ("127.0.0.1", _free_port())  # where it answers if asked to
         self.lmtp_socket = directory / "lmtp.sock"
         self.log = directory / "log"
         self._config = config
@@ -63,15 +67,27 @@ class DaemonProcess:
         """Start it, and wait until it takes mail."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*self.command, "serve"],
+                [*self._activation(), *self.command, "serve"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd=self.directory,
                 env=self.environment,
+                pass_fds=[listening.fileno() for _, listening in self._handed],
             )
         if wait:
             self.wait_ready()
+
+    def _activation(self) -> list[str]:
+        """What becomes the daemon: a shell that puts the sockets where sd_listen_fds(3) has them, from 3 upwards."""
+        if not self._handed:
+            return []
+        numbers = [listening.fileno() for _, listening in self._handed]
+        assert min(numbers) >= 3 + len(numbers), "a descriptor would be overwritten"
+        moves = " ".join(f"{3 + index}<&{number} {number}<&-" for index, number in enumerate(numbers))
+        names = ":".join(name for name, _ in self._handed)
+        variables = f"LISTEN_PID=$$ LISTEN_FDS={len(numbers)} LISTEN_FDNAMES={names}"
+        return ["bash", "-c", f'{variables} exec "$@" {moves}', "activation"]
 
     def wait_ready(self) -> None:
         """Wait until LMTP and SMTP greet."""

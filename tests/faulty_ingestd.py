@@ -19,10 +19,10 @@ def fail_to_parse(raw: bytes) -> Mail:
     return parse(raw)
 
 
-async def fail_to_take(self: ingest.Ingest, raw: bytes, **facts: object) -> None:
+async def fail_to_take(self: ingest.Ingest, raw: bytes, **facts: object) -> str:
     if b"X-Fault: unforeseen" in raw:
         raise ZeroDivisionError("a secret of ours")
-    await real_take(self, raw, **facts)  # type: ignore[arg-type]
+    return await real_take(self, raw, **facts)  # type: ignore[arg-type]
 
 
 ingest.parse = fail_to_parse  # type: ignore[attr-defined]

@@ -39,13 +39,13 @@ def make_socket_directory(directory: Path, account: Account) -> None:
     remove_socket_directory(directory, account)  # what a crash left
     if _fits(run):
         run.mkdir(mode=0o700, exist_ok=True)
-        os.chown(run, account.uid, account.gid)
+        account.own(run)
         run.chmod(0o700)
         return
     for parent in (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir(), "/tmp"):  # noqa: S108 - mkdtemp's is private
         if parent and _fits(Path(parent, ELSEWHERE + "12345678")) and account.may_enter(Path(parent)):
             short = tempfile.mkdtemp(prefix=ELSEWHERE, dir=parent)
-            os.chown(short, account.uid, account.gid)
+            account.own(short)
             run.symlink_to(short)
             return
     raise ConfigError(f"{run}: too long or too odd a path for a socket, and no temporary directory is any better")

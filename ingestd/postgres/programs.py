@@ -34,6 +34,11 @@ class Account:
         except KeyError:
             return str(self.uid)
 
+    def own(self, path: str | Path) -> None:
+        """Make `path` this user's, unless we are that user: a service may have to do without chown(2) at all."""
+        if os.geteuid() != self.uid:
+            os.chown(path, self.uid, self.gid)
+
     def may_enter(self, directory: Path) -> bool:
         """Say whether the permissions of `directory` and of all above it let this user in."""
         return self.uid == 0 or all(self._passes(path) for path in (directory, *directory.parents))

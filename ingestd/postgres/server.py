@@ -221,7 +221,7 @@ class Postgres:
             if new.exists():
                 shutil.rmtree(new)
             new.mkdir(mode=0o700)
-            os.chown(new, self._account.uid, self._account.gid)
+            self._account.own(new)
             # Anybody is trusted who gets to the socket, and only the server's user and root do.
             process = self._spawn(
                 ["initdb", "-D", str(new), "--auth-local=trust", "--auth-host=reject", *options], lock

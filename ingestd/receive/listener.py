@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import shutil
 import socket
 import stat
 import sys
@@ -12,8 +13,8 @@ from typing import Literal
 
 import structlog
 
-from ingestd import errors
-from ingestd.receive.limits import Connections, Limits
+from ingestd import errors, metrics
+from ingestd.receive.limits import Access, Connections, Limits
 from ingestd.receive.session import Session
 from ingestd.receive.sink import Sink
 from ingestd.receive.wire import Wire
@@ -34,11 +35,13 @@ class Listener:
         hostname: str,
         limits: Limits,
         connections: Connections,
+        access: Access | None = None,
     ) -> None:
-        """`connections` is shared by all listeners. `limits` may be replaced later: new connections have them."""
+        """`connections` is shared by all listeners. `limits` and `access` may be replaced, for new connections."""
         self.limits = limits
+        self.access = access or Access()
+        self.protocol = protocol
         self._sink = sink
-        self._protocol = protocol
         self._hostname = hostname
         self._connections = connections
         self._servers: list[asyncio.Server] = []
@@ -57,9 +60,10 @@ class Listener:
         except (OSError, UnicodeError) as error:  # UnicodeError: what can be no host name
             raise self._unavailable(_join(host, port), error) from error
 
-    async def start_unix(self, path: str | os.PathLike[str], mode: int = 0o660) -> None:
-        """Listen on a unix socket with these permissions. A socket that a dead process has left is replaced.
+    async def start_unix(self, path: str | os.PathLike[str], mode: int = 0o660, group: str = "") -> None:
+        """Listen on a unix socket with these permissions, of this group unless it is "".
 
+        A socket that a dead process has left is replaced.
         Raises `errors.UnavailableError` naming path and cause.
         """
         path = Path(path)
@@ -67,10 +71,12 @@ class Listener:
         try:
             _remove_stale(path)
             listening.bind(str(path))
+            if group:
+                shutil.chown(path, group=group)
             path.chmod(mode)  # nobody can connect before listen()
             inode = path.stat().st_ino
             await self.start_socket(listening)
-        except OSError as error:
+        except (OSError, LookupError) as error:  # LookupError: there is no such group
             listening.close()
             raise self._unavailable(str(path), error) from error
         self._paths.append((path, inode))
@@ -93,7 +99,7 @@ class Listener:
             cause = error.strerror or cause
         elif isinstance(error, OSError) and error.errno:  # asyncio makes sentences of these, with the address in them
             cause = os.strerror(error.errno)
-        return errors.UnavailableError(f"cannot listen on {where} ({self._protocol.upper()}): {cause}")
+        return errors.UnavailableError(f"cannot listen on {where} ({self.protocol.upper()}): {cause}")
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -114,9 +120,10 @@ class Listener:
         try:
             session = Session(
                 self._sink,
-                protocol=self._protocol,
+                protocol=self.protocol,
                 hostname=self._hostname,
                 limits=self.limits,
+                access=self.access,
                 loop=asyncio.get_running_loop(),
                 ended=self._forget,
             )
@@ -125,6 +132,7 @@ class Listener:
             log.exception("session_failed", error=repr(error))
             return _Refusal("421 4.3.0 Try again later")
         self._sessions.add(session)
+        metrics.CONNECTIONS.labels("accepted").inc()
         return session
 
     def _forget(self, session: Wire) -> None:
@@ -136,9 +144,12 @@ class Listener:
 
         Returns how many connections had to be cut after that; their peers keep their mail. May be called twice.
         """
-        self._draining = True
         for server in self._servers:
             server.close()
+        if grace > 0:
+            for _ in range(3):  # what was accepted already becomes a session, and is served
+                await asyncio.sleep(0)
+        self._draining = True
         for path, inode in self._paths:
             with contextlib.suppress(OSError):  # gone, or not ours any more
                 if path.stat().st_ino == inode:
@@ -146,7 +157,7 @@ class Listener:
         self._servers.clear()
         self._paths.clear()
         for session in tuple(self._sessions):
-            session.dismiss()
+            session.dismiss(at_once=grace <= 0)
         await self._wait(grace)
         cut = tuple(self._sessions)
         for session in cut:
@@ -168,6 +179,7 @@ class _Refusal(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         log.warning("connection_refused", outcome=self._reply)
+        metrics.CONNECTIONS.labels("refused").inc()
         if isinstance(transport, asyncio.WriteTransport):
             transport.write(self._reply.encode("ascii") + b"\r\n")
         transport.close()

@@ -13,7 +13,7 @@ from aiosmtpd.smtp import syntax
 from ingestd import errors
 from ingestd.receive import address, wire
 from ingestd.receive.dots import Unstuffer
-from ingestd.receive.limits import Limits
+from ingestd.receive.limits import Access, Limits
 from ingestd.receive.sink import Sink
 from ingestd.receive.spool import Spool
 from ingestd.receive.wire import Phase
@@ -35,7 +35,6 @@ class Transaction:
     """What MAIL and RCPT have said."""
 
     sender: str  # "" is the null sender
-    size: int | None  # as announced
     utf8: bool
     local_delivery: bool  # XLIST was given: the caller decides where the mail goes
     list_id: str | None
@@ -56,15 +55,18 @@ class Session(wire.Wire):
         protocol: Literal["lmtp", "smtp"],
         hostname: str,
         limits: Limits,
+        access: Access,
         loop: asyncio.AbstractEventLoop,
         ended: Callable[[wire.Wire], None],
     ) -> None:
         """`ended` is called once, when the connection is gone and its work done."""
         self._transaction: Transaction | None = None
         self._protocol = protocol
+        self._access = access
         super().__init__(hostname=hostname, limits=limits, loop=loop, ended=ended)
         self._sink = sink
         self._greeted = False
+        self._served = False  # a mail came to its end
         self._errors = 0
         self._junk = 0
 
@@ -73,13 +75,23 @@ class Session(wire.Wire):
 
         aiosmtpd goes through dir() for them at each connection, and through all else that a session has.
         """
-        return [f"smtp_{verb}" for verb in _VERBS[self._protocol]]
+        more = () if self._access.tls is None else ("STARTTLS",)
+        return [f"smtp_{verb}" for verb in (*_VERBS[self._protocol], *more)]
+
+    @property
+    def under_way(self) -> bool:
+        """A connection's first mail, and any transaction: who connected before we shut down is not sent away."""
+        return not self._served or self._transaction is not None
 
     async def serve(self) -> None:
         """Greet, and obey commands until the end."""
+        if not self._access.allows(self.peer):
+            log.warning("connection_refused", peer=self.peer, outcome="554")
+            self.say("554 5.7.1 Access denied")
+            return
         self.say(f"220 {self.hostname} {'LMTP' if self._protocol == 'lmtp' else 'ESMTP'} ingestd")
         while not self._closing:
-            if self._dismissed:
+            if self._dismissed and not self.under_way:
                 self.dismiss()
                 return
             try:
@@ -147,11 +159,30 @@ class Session(wire.Wire):
             "SMTPUTF8",
             "ENHANCEDSTATUSCODES",
         ]
+        if self._access.tls is not None and not self.secure and not self.peer.startswith("unix:"):
+            extensions.append("STARTTLS")
         if self._knows_xlist():
             extensions.append("XLIST")
         if self._greet(arg):
             lines = [self.hostname, *extensions]
             self.say(*(f"250-{line}" for line in lines[:-1]), f"250 {lines[-1]}")
+
+    @syntax("STARTTLS")
+    async def smtp_STARTTLS(self, arg: str) -> None:
+        """Go on encrypted, as if nothing had been said (RFC 3207 section 4.2)."""
+        if arg:
+            self._refuse("501 5.5.4 STARTTLS takes no argument")
+        elif self.secure or self._access.tls is None or self.peer.startswith("unix:"):
+            self._refuse("503 5.5.1 No STARTTLS here")
+        elif self.has_more():
+            # Somebody between us and the peer may have put it there, to be read as if it came encrypted.
+            log.warning("peer_dropped", peer=self.peer, error="commands sent along with STARTTLS")
+            self.say("421 4.7.0 Wait for the reply to STARTTLS")
+            self.hang_up()
+        else:
+            await self.start_tls(self._access.tls)
+            self._set_rset_state()
+            self._greeted = False
 
     @syntax("EHLO hostname")
     async def smtp_EHLO(self, arg: str) -> None:
@@ -210,7 +241,6 @@ class Session(wire.Wire):
             list_id = parameters.get("XLIST")
             self._transaction = Transaction(
                 sender=sender,
-                size=size or None,
                 utf8="SMTPUTF8" in parameters,
                 local_delivery="XLIST" in parameters,
                 list_id=address.decode_xtext(list_id) if list_id else None,
@@ -300,7 +330,7 @@ class Session(wire.Wire):
         self._stop_timeout()
         self.phase = Phase.ROOM
         try:
-            async with self._sink.room(transaction.size):
+            async with self._sink.room():
                 begun = True
                 outcome = await self._take(transaction)
         except wire.Gone:
@@ -318,6 +348,7 @@ class Session(wire.Wire):
             log.info("peer_left", peer=self.peer, phase=self.phase.value, outcome=outcome)
         self.phase = Phase.COMMAND
         self._errors = self._junk = 0
+        self._served = True
         self._conclude(outcome, transaction if begun else None)
 
     def _conclude(self, outcome: str, transaction: Transaction | None) -> None:
@@ -376,15 +407,17 @@ class Session(wire.Wire):
         """Hand a whole mail over. Returns 250 only when the sink has returned."""
         self.phase = Phase.COMMIT
         try:
-            raw = spool.read()
-            spool.clear()
-            await self._sink.take(
-                raw,
-                envelope_from=transaction.sender,
-                recipients=tuple(transaction.recipients),
-                peer=self.peer,
-                list_id=transaction.list_id,
-            )
+            async with self._sink.hold(spool.size):
+                raw = spool.read()
+                spool.clear()
+                name = await self._sink.take(
+                    raw,
+                    envelope_from=transaction.sender,
+                    recipients=tuple(transaction.recipients),
+                    peer=self.peer,
+                    list_id=transaction.list_id,
+                    origin=self._protocol,
+                )
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is None or task.cancelling():
@@ -392,7 +425,8 @@ class Session(wire.Wire):
             return self._reply_to(error, transaction)  # the sink gave up, we did not
         except Exception as error:  # noqa: BLE001 - logged, or meant for the peer
             return self._reply_to(error, transaction)
-        return "250 2.0.0 Stored"
+        # The mail server writes this into its log, beside its own name for the mail.
+        return f"250 2.0.0 Stored as {name}" if name else "250 2.0.0 Stored"
 
     def _reply_to(self, error: BaseException, transaction: Transaction) -> str:
         """Return the public reply to a failure: the sink's own, else 451."""

@@ -16,21 +16,29 @@ class Sink(Protocol):
         """
         ...
 
-    def room(self, size: int | None) -> AbstractAsyncContextManager[None]:
+    def room(self) -> AbstractAsyncContextManager[None]:
         """Room for one mail: entered before the 354, left when the outcome is known.
 
-        `size` is what the peer announced in octets, if it did. Entering may wait; the peer waits with it, and
-        the wait is cancelled when the peer leaves. Entering raises `errors.Full` when it took too long.
+        Entering may wait; the peer waits with it, and the wait is cancelled when the peer leaves.
+        Entering raises `errors.Full` when it took too long.
+        """
+        ...
+
+    def hold(self, size: int) -> AbstractAsyncContextManager[None]:
+        """Memory for a mail of `size` octets: entered before its octets are read into memory for `take`.
+
+        Entering raises `errors.Full` when it took too long.
         """
         ...
 
     async def take(
-        self, raw: bytes, *, envelope_from: str, recipients: Sequence[str], peer: str, list_id: str | None
-    ) -> None:
-        """Return once the mail is committed; raise `errors.MailError` to have its `reply` sent instead.
+        self, raw: bytes, *, envelope_from: str, recipients: Sequence[str], peer: str, list_id: str | None, origin: str
+    ) -> str | None:
+        """Return once the mail is committed, with the name that it has in our logs and rows, if it has one;
+        raise `errors.MailError` to have its `reply` sent instead.
 
         `raw` is what the peer sent, less dot-stuffing. `envelope_from` is "" for the null sender.
         `recipients` are those accepted, in order, repeats too. `peer` is an IP address or `unix:uid=N`.
-        `list_id` is only given by a local `ingestd deliver --list`.
+        `origin` is the protocol, lmtp or smtp. `list_id` is only given by a local `ingestd deliver --list`.
         """
         ...

@@ -6,24 +6,29 @@ import enum
 import ipaddress
 import secrets
 import socket
+import ssl
 import struct
 from collections.abc import Callable
 
 import structlog
 from aiosmtpd import smtp
 
+from ingestd import metrics
 from ingestd.receive.limits import Limits
 
 log = structlog.get_logger()
 
 READ = 2**18  # as much as the event loop reads at once
 LINGER = 10.0  # seconds a peer gets to read our last words
+HANDSHAKE = 60.0  # seconds for a peer to agree on TLS
+COURTESY = 2.0  # seconds for each command of a peer that has begun something when we shut down
 
 
 class Phase(enum.Enum):
     """What the connection waits for; it decides who may interrupt it."""
 
     COMMAND = "command"  # for the peer: times out, ends with the connection or a drain
+    TLS = "tls"  # for the handshake: times out by itself, ends with a drain
     ROOM = "room"  # for ours before the 354: no time-out here, ends with the connection or a drain
     DATA = "data"  # for the peer: times out by progress; a drain lets it finish
     COMMIT = "commit"  # for ours: nothing but the end of the process interrupts it
@@ -67,6 +72,7 @@ class Wire(smtp.SMTP):
         self.limits = limits
         self.peer = "?"
         self.local = False  # the peer is on this machine
+        self.secure = False  # TLS is on
         self.phase = Phase.COMMAND
         self.finished: asyncio.Future[None] = loop.create_future()
         self._ended = ended
@@ -75,9 +81,15 @@ class Wire(smtp.SMTP):
         self._deadline: float | None = None
         self._closing = False
         self._dismissed = False
+        self._waiting_since = loop.time()  # when we began to wait for a command
 
     async def serve(self) -> None:
         """Talk until the end."""
+        raise NotImplementedError
+
+    @property
+    def under_way(self) -> bool:
+        """Whether the peer has begun something that it should be let finish when we shut down."""
         raise NotImplementedError
 
     # The connection, as the event loop sees it.
@@ -154,8 +166,43 @@ class Wire(smtp.SMTP):
             self._expect_until(self._deadline)
         else:
             log.info("peer_timed_out", peer=self.peer, phase=self.phase.value)
-            self.say("421 4.4.2 Timed out")
+            self.say("421 4.3.2 Shutting down" if self._dismissed else "421 4.4.2 Timed out")
             self.hang_up()
+
+    # TLS.
+
+    def has_more(self) -> bool:
+        """Whether the peer has sent more than was read as commands."""
+        return bool(self._input or self._reader._buffer)  # type: ignore[attr-defined] # noqa: SLF001 - it has no other way
+
+    async def start_tls(self, context: ssl.SSLContext) -> None:
+        """Say 220 and go on encrypted. `Gone` when the handshake fails."""
+        plain = self.transport
+        if not isinstance(plain, asyncio.WriteTransport):
+            raise Gone("before TLS")
+        self.say("220 2.0.0 Go ahead")
+        self._writer.write(bytes(self._output))
+        self._output.clear()
+        self.phase = Phase.TLS
+        failure: Exception | None = None
+        secure: asyncio.Transport | None = None
+        try:
+            # Nothing of the handshake can be read before: between the reply and this the event loop does not run.
+            secure = await self.loop.start_tls(plain, self, context, server_side=True, ssl_handshake_timeout=HANDSHAKE)
+        except (OSError, EOFError) as error:  # an SSLError is an OSError
+            failure = error
+        finally:
+            self.phase = Phase.COMMAND
+            if secure is None:
+                plain.abort()
+                self.connection_lost(None)  # asyncio does not tell when it happens within the handshake
+        if secure is None:
+            log.info("tls_failed", peer=self.peer, error=repr(failure) if failure else "connection lost")
+            raise Gone("no TLS")
+        # As asyncio.StreamWriter.start_tls does it, and for the reader as well, which it forgets.
+        self.transport = self._transport = self._reader._transport = self._writer._transport = secure  # type: ignore[attr-defined] # noqa: SLF001
+        self._over_ssl = True
+        self.secure = True
 
     # The end.
 
@@ -169,13 +216,19 @@ class Wire(smtp.SMTP):
         self._writer.close()
         self._expect_until(self.loop.time() + LINGER)
 
-    def dismiss(self) -> None:
-        """Say 421 and close: at once when the peer has nothing under way, else after its mail."""
+    def dismiss(self, *, at_once: bool = False) -> None:
+        """Say 421 and close: now, when the peer has nothing under way, or `at_once`; else after its mail."""
         self._dismissed = True
-        if self.phase in (Phase.COMMAND, Phase.ROOM) and not self._closing:
-            self.say("421 4.3.2 Shutting down")
-            self.hang_up()
-            self._interrupt_waiting()
+        if self.phase is Phase.TLS:
+            self._abort()
+        if self._closing or self.phase not in (Phase.COMMAND, Phase.ROOM):
+            return
+        if self.phase is Phase.COMMAND and self.under_way and not at_once:
+            self._expect_until(self._waiting_since + COURTESY)
+            return
+        self.say("421 4.3.2 Shutting down")
+        self.hang_up()
+        self._interrupt_waiting()
 
     def _abort(self) -> None:
         if isinstance(self.transport, asyncio.WriteTransport):
@@ -195,6 +248,8 @@ class Wire(smtp.SMTP):
 
     def say(self, *replies: str) -> None:
         """Put whole reply lines, without CRLF, after those not sent yet."""
+        if replies:
+            metrics.REPLIES.labels(replies[-1][:3]).inc()
         for reply in replies:
             self._output += reply.encode("ascii") + b"\r\n"
 
@@ -219,7 +274,9 @@ class Wire(smtp.SMTP):
         """
         line = self._cut_line(0)
         if line is None:
-            self._reset_timeout()  # for the whole line: a byte now and then does not keep the connection
+            # For the whole line: a byte now and then does not keep the connection.
+            self._waiting_since = self.loop.time()
+            self._reset_timeout(COURTESY if self._dismissed else None)
             while line is None:
                 seen = len(self._input)
                 if seen > self.limits.max_line:

@@ -1,6 +1,7 @@
 """The connection to PostgreSQL: its URL, the pool, the ingest lock, and what each failure means."""
 
 import asyncio
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import Enum
@@ -13,7 +14,9 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from ingestd.config import mask_url
-from ingestd.errors import ConfigError, Temporary, UnavailableError
+from ingestd.errors import ConfigError, IngestdError, Temporary, UnavailableError
+
+Connection = AsyncConnection  # what others may hold, who know no SQL
 
 # Any number, as long as every ingestd uses the same. Spells "ingest".
 INGEST_LOCK = 0x696E67657374
@@ -27,6 +30,10 @@ class Fault(Enum):
     RETRY = "retry"  # the connection or a race: the same batch may pass at once
     DATA = "data"  # the server refused the data of some mail
     TEMPORARY = "temporary"  # the server cannot take anything now
+
+
+class UncertainCommitError(IngestdError):
+    """The server reports a commit that may not survive, such as one that the standby has not got."""
 
 
 def check_url(url: str) -> str:
@@ -44,6 +51,7 @@ class Database:
         """`timeout`: seconds that connecting and a whole transaction may take each."""
         self.url = check_url(url)
         self.timeout = timeout
+        self._warnings: weakref.WeakKeyDictionary[object, str] = weakref.WeakKeyDictionary()  # the last, by connection
         self.engine: AsyncEngine = create_async_engine(
             "postgresql+asyncpg://",
             async_creator=self._connect,
@@ -60,11 +68,30 @@ class Database:
     async def _connect(self) -> Any:  # noqa: ANN401 - the driver has no types
         """Connect as asyncpg reads the URL: it knows what libpq knows. ConfigError when it cannot be read."""
         try:
-            return await asyncpg.connect(
+            connection = await asyncpg.connect(
                 self.url, timeout=self.timeout, server_settings={"application_name": "ingestd"}
             )
         except (ValueError, TypeError, asyncpg.ClientConfigurationError) as error:
             raise ConfigError(f"database.url: {error}") from error
+        connection.add_log_listener(self._note)
+        return connection
+
+    def _note(self, connection: object, message: Any) -> None:  # noqa: ANN401 - the driver's own message
+        if message.severity_en == "WARNING":
+            self._warnings[connection] = str(message.message)
+
+    async def _commit(self, connection: AsyncConnection) -> None:
+        """Commit; UncertainCommitError where the server warns.
+
+        A commit whose wait for the synchronous standby is cancelled is reported as done, with a warning: it is
+        committed on the primary alone, which may be lost.
+        """
+        raw = (await connection.get_raw_connection()).driver_connection
+        self._warnings.pop(raw, None)
+        await connection.commit()
+        await asyncio.sleep(0)  # the driver tells of a warning by way of the event loop
+        if warning := self._warnings.pop(raw, None):
+            raise UncertainCommitError(f"warning at the commit: {warning}")
 
     async def close(self) -> None:
         """Close every connection."""
@@ -79,7 +106,7 @@ class Database:
             try:
                 await connection.begin()
                 yield connection
-                await connection.commit()
+                await self._commit(connection)
                 ended = True
             except Exception:
                 await connection.rollback()
@@ -101,6 +128,12 @@ class Database:
         async with self.transaction() as connection:
             await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": INGEST_LOCK})
             yield connection
+
+    @property
+    def pool(self) -> dict[str, int]:
+        """Connections by state."""
+        pool = self.engine.pool
+        return {"idle": pool.checkedin(), "used": pool.checkedout()}  # type: ignore[attr-defined] # it is a queue pool
 
     async def ping(self) -> None:
         """Check that a mail could be stored now. UnavailableError with the reason when not."""
@@ -154,6 +187,7 @@ FAILURES = (
     asyncpg.InternalClientError,  # no host of a URL with several is a primary now
     OSError,
     TimeoutError,
+    UncertainCommitError,
 )
 
 

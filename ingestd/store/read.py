@@ -242,6 +242,19 @@ async def reviews(connection: AsyncConnection, message: int) -> tuple[list[str],
     return list(sure), list(doubtful)
 
 
+async def gauges(database: Database) -> dict[str, int]:
+    """What monitoring counts regularly."""
+    async with database.transaction() as connection:
+        found = await connection.execute(
+            text("""
+                SELECT (SELECT count(*) FROM ingestd.series WHERE NOT complete) AS series_open,
+                       (SELECT value FROM ingestd.counter WHERE name = 'event') AS events_last_id,
+                       (SELECT count(*) FROM ingestd.quarantine) AS quarantined
+            """)
+        )
+        return {name: int(value) for name, value in found.mappings().one().items()}
+
+
 async def status(database: Database) -> dict[str, Any]:
     """Versions, counts and what is waiting, for `ingestd status`."""
     async with database.transaction() as connection:

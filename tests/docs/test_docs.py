@@ -7,11 +7,14 @@ from typing import Any
 
 import click
 import msgspec
+from prometheus_client.metrics import MetricWrapperBase
 
 from ingestd import config as configuration
+from ingestd import metrics
 from ingestd.cli import ingestd
 from ingestd.config import Config
 from ingestd.mail.identity import TRACE_HEADERS, TRACE_PREFIXES
+from ingestd.service import LIVE
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -76,7 +79,7 @@ def test_the_example_configuration_is_every_key_at_its_default() -> None:
         for section, value in tree.items()
         for key, inner in (value.items() if isinstance(value, dict) else [("", value)])
     }
-    assert flat == keys(Config)
+    assert {key: tuple(value) if isinstance(value, list) else value for key, value in flat.items()} == keys(Config)
 
 
 def test_the_example_list_shows_every_key_and_can_be_read() -> None:
@@ -94,7 +97,7 @@ def test_every_configuration_key_is_in_the_docs_with_its_default() -> None:
     page = (ROOT / "docs/config.md").read_text()
     listed = dict(re.findall(r"^\| `([a-z_.]+)` \| [^|]* \| ([^|]*) \|", page.split("## Lists")[0], flags=re.MULTILINE))
     shown = {
-        name: "empty" if default == "" else f"{default:g}" if isinstance(default, float) else str(default)
+        name: "empty" if default in ("", ()) else f"{default:g}" if isinstance(default, float) else str(default)
         for name, default in keys(Config).items()
     }
     assert {name: value.strip("`") for name, value in listed.items()} == shown
@@ -102,10 +105,47 @@ def test_every_configuration_key_is_in_the_docs_with_its_default() -> None:
     assert lists == [field.name for field in msgspec.structs.fields(configuration.List)]
 
 
+def test_what_a_running_daemon_takes_over_is_in_the_docs() -> None:
+    page = (ROOT / "docs/config.md").read_text()
+    (line,) = re.findall(r"^Taken over at once: (.*)\.$", page, flags=re.MULTILINE)
+    assert re.findall(r"`([a-z_.]+)`", line) == sorted(LIVE)
+
+
 def test_the_trace_headers_are_those_that_the_docs_list() -> None:
     page = (ROOT / "docs/schema.md").read_text().partition("## Digests")[2]
     listed = re.findall(r"`([A-Z][A-Za-z0-9-]*\*?)`", page)
     assert listed == [*TRACE_HEADERS, *(f"{prefix}*" for prefix in TRACE_PREFIXES)]
+
+
+def metrics_there() -> dict[str, str]:
+    """Every metric of ours with its type; counters as they are read, with _total."""
+    return {
+        family.name + ("_total" if family.type == "counter" else ""): family.type
+        for family in metrics.REGISTRY.collect()
+        if family.name.startswith("ingestd_")
+    }
+
+
+def test_every_metric_is_in_the_docs_and_no_other() -> None:
+    page = (ROOT / "docs/monitoring.md").read_text()
+    listed = dict(re.findall(r"^\| `(ingestd_[a-z_]+)` \| ([a-z]+) \|", page, flags=re.MULTILINE))
+    assert listed == metrics_there()
+
+
+def test_the_labels_of_a_metric_are_in_the_docs() -> None:
+    page = (ROOT / "docs/monitoring.md").read_text()
+    listed = dict(re.findall(r"^\| `(ingestd_[a-z_]+)` \| [a-z]+ \|([^|]*)\|", page, flags=re.MULTILINE))
+    for metric in vars(metrics).values():
+        if isinstance(metric, MetricWrapperBase):
+            name = metric._name + ("_total" if metric._type == "counter" else "")
+            assert tuple(re.findall("`([a-z]+)`", listed[name])) == metric._labelnames
+
+
+def test_the_alert_rules_name_metrics_that_are_there() -> None:
+    rules = (ROOT / "contrib/ingestd.rules.yml").read_text()
+    named = set(re.findall(r"ingestd_[a-z_]+", rules))
+    assert named
+    assert named <= set(metrics_there())
 
 
 def test_links_between_pages_lead_somewhere() -> None:

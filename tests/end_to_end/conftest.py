@@ -1,9 +1,8 @@
 """A daemon that many tests share, each with a mailing list of its own."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 
 import pytest
 from daemon_process import DaemonProcess
@@ -68,19 +67,3 @@ def mailing_list(resident: tuple[DaemonProcess, str], list_numbers: Iterator[int
     assert number < LISTS, "the resident daemon needs more lists"
     daemon, url = resident
     return MailingList(f"l{number}.example.org", f"l{number}@example.org", daemon, url)
-
-
-@pytest.fixture
-def run_alone(tmp_path: Path) -> Iterator[Callable[..., DaemonProcess]]:
-    """Make a daemon that is not started, with the arguments of DaemonProcess but the directory."""
-    made: list[DaemonProcess] = []
-
-    def make(**arguments: object) -> DaemonProcess:
-        directory = tmp_path / f"alone{len(made)}"
-        directory.mkdir()
-        made.append(DaemonProcess(directory, **arguments))  # type: ignore[arg-type]
-        return made[-1]
-
-    yield make
-    for daemon in made:
-        daemon.kill()

@@ -1,6 +1,7 @@
 """What the mail server hears: a reply for each recipient, 451 while the database is away, 250 at the end."""
 
 import asyncio
+import json
 import os
 import signal
 import time
@@ -58,6 +59,21 @@ def test_three_recipients_three_replies(start_daemon: StartDaemon, database_url:
         ]
         assert peer.ask("NOOP").startswith("250"), "a second reply came"
     assert _message_ids(database_url) == ["again@x", "smtp@x", "three@x"]
+
+
+def test_one_id_leads_from_the_mail_servers_log_to_the_row(start_daemon: StartDaemon, database_url: str) -> None:
+    """The mail server's queue id is in our log and row; our number is in the reply, which is in its log."""
+    daemon = start_daemon(database_url=database_url, config=RECIPIENTS)
+    received = "by mx.example.org (Postfix, from userid 0)\n\tid 4frYJG6rJ4; Mon, 2 Nov 2026 10:00:00 +0000"
+    with Peer(daemon.lmtp) as peer:
+        (reply,) = peer.send(mail("traced@x", "x", headers=[("Received", received)]))
+    (row,) = database.select(
+        database_url,
+        "SELECT m.id, d.queue_id FROM ingestd_v1.message m JOIN ingestd_v1.delivery d ON d.message = m.id",
+    )
+    assert (reply, row["queue_id"]) == (f"250 2.0.0 Stored as message {row['id']}", "4frYJG6rJ4")
+    (line,) = (json.loads(line[3:]) for line in daemon.read_log().splitlines() if '"mail_stored"' in line)
+    assert (line["queue_id"], line["message"], line["message_id"]) == ("4frYJG6rJ4", row["id"], "traced@x")
 
 
 def test_451_while_the_database_is_away(start_daemon: StartDaemon, server: Postgres) -> None:

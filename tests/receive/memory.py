@@ -36,7 +36,7 @@ class MemorySink:
         """`failing`: a key of FAILURES for `take`, or `room`, `room fault`, `room exit`, `accepts` for the others."""
         self.failing = failing
         self.mails: list[Taken] = []
-        self.sizes: list[int | None] = []  # what `room` was asked for
+        self.sizes: list[int] = []  # what `hold` was asked for
         self.inside = 0  # mails that have room
         self.waiting = 0  # mails that wait for it
         self.taking = asyncio.Event()  # a take has begun
@@ -51,8 +51,12 @@ class MemorySink:
         return recipient.lower().endswith("@lists.test")
 
     @asynccontextmanager
-    async def room(self, size: int | None) -> AsyncIterator[None]:
+    async def hold(self, size: int) -> AsyncIterator[None]:
         self.sizes.append(size)
+        yield
+
+    @asynccontextmanager
+    async def room(self) -> AsyncIterator[None]:
         self.waiting += 1
         try:
             await self.may_enter.wait()
@@ -71,8 +75,9 @@ class MemorySink:
             raise RuntimeError("cannot leave")
 
     async def take(
-        self, raw: bytes, *, envelope_from: str, recipients: Sequence[str], peer: str, list_id: str | None
+        self, raw: bytes, *, envelope_from: str, recipients: Sequence[str], peer: str, list_id: str | None, origin: str
     ) -> None:
+        assert origin in ("lmtp", "smtp")
         self.taking.set()
         await self.may_take.wait()
         if self.failing in FAILURES:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import structlog
 from mails import mail
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -16,7 +17,7 @@ from store.conftest import Store
 
 from ingestd import ingest
 from ingestd.errors import Full, MailError, Temporary
-from ingestd.ingest import Committer, Ingest, Router
+from ingestd.ingest import Bounds, Committer, Ingest, Router
 from ingestd.postgres import Postgres
 from ingestd.series import group
 from ingestd.series.values import Fact, Thread
@@ -63,6 +64,22 @@ async def test_a_mail_the_parser_fails_on_goes_to_quarantine(store: Store, monke
     monkeypatch.setattr(ingest, "parse", fail)
     assert await store.put(BAD) == [[]]
     assert await store.ask("SELECT error FROM ingestd_v1.quarantine") == ["RecursionError: too deep"]
+
+
+@pytest.mark.usefixtures("poison")
+@pytest.mark.parametrize(
+    ("received", "queue_id"),
+    [("from x\n\tby y with ESMTPS id 4Abc.d1;\n\tMon, 2 Nov", "4Abc.d1"), ("from x by y;\n\tMon, 2 Nov", None)],
+)
+async def test_the_log_has_the_queue_id_of_a_poisonous_mail(store: Store, received: str, queue_id: str | None) -> None:
+    bad = mail("bad@example.org", "Bad", headers=[("Received", received)]).replace(b"\n", b"\r\n")
+    taker = Ingest(store.database, Router(), Bounds(100, 10**7, 5))
+    running = asyncio.create_task(taker.committer.run())
+    with structlog.testing.capture_logs() as logged:
+        assert await taker.take(bad, envelope_from="", recipients=["a@b"], peer="test") == "quarantined"
+    running.cancel()
+    (line,) = (line for line in logged if line["event"] == "mail_quarantined")
+    assert line["queue_id"] == queue_id
 
 
 @pytest.mark.usefixtures("poison")
@@ -124,7 +141,7 @@ async def test_mails_that_gather_while_a_commit_runs_are_one_batch(
         return await real(connection, arrivals)
 
     monkeypatch.setattr(save, "batch", count)
-    taker = Ingest(store.database, Router(), queue_mails=100, queue_bytes=10**7, queue_wait=5)
+    taker = Ingest(store.database, Router(), Bounds(100, 10**7, 5))
     running = asyncio.create_task(taker.committer.run())
     take = [
         asyncio.create_task(taker.take(raw, envelope_from="", recipients=["a@b"], peer="test")) for raw in [*GOOD, BAD]
@@ -137,7 +154,7 @@ async def test_mails_that_gather_while_a_commit_runs_are_one_batch(
 
 
 async def test_a_stopped_committer_answers_those_who_wait(store: Store) -> None:
-    taker = Ingest(store.database, Router(), queue_mails=100, queue_bytes=10**7, queue_wait=5)
+    taker = Ingest(store.database, Router(), Bounds(100, 10**7, 5))
     running = asyncio.create_task(taker.committer.run())
     waiting = asyncio.create_task(taker.take(BAD, envelope_from="", recipients=["a@b"], peer="test"))
     await asyncio.sleep(0)
@@ -183,27 +200,30 @@ async def test_after_a_batch_that_takes_too_long_come_smaller_ones(store: Store,
     assert sizes == [5, 5]
 
 
-async def test_there_is_room_for_so_many_mails_and_then_it_is_full(store: Store) -> None:
-    taker = Ingest(store.database, Router(), queue_mails=2, queue_bytes=3 * 2**20, queue_wait=0.05)
-    async with taker.room(10), taker.room(10):
+async def test_there_is_room_for_so_many_mails_and_then_it_is_full(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "HOLD_WAIT", 0.05)
+    taker = Ingest(store.database, Router(), Bounds(2, ingest.COST * 1000, 0.05))
+    async with taker.room(), taker.room():
         with pytest.raises(Full, match="full"):
-            async with taker.room(10):
+            async with taker.room():
                 pass
-    async with taker.room(2**20 + 1):
-        with pytest.raises(Full):
-            async with taker.room(2 * 2**20):
-                pass
-        async with taker.room(50_000):
+        taker.rebound(Bounds(3, ingest.COST * 1000, 0.05))
+        async with taker.room():
             pass
-    async with taker.room(1):
-        # It was larger than it said.
-        with taker._holding(2**21 + 1), pytest.raises(Full):
-            async with taker.room(10):
+    async with taker.hold(600):
+        with pytest.raises(Full):
+            async with taker.hold(500):
                 pass
-    assert (taker.load.mails, taker.load.bytes) == (0, 0)
-    # A mail larger than all the room there is would wait for ever: alone it gets in.
-    async with taker.room(2**23):
-        pass
+        async with taker.hold(400):
+            pass
+    assert (taker.mails.used, taker.memory.used) == (0, 0)
+    # A mail larger than all the memory there is would wait for ever: alone it gets in.
+    async with taker.hold(5000):
+        with pytest.raises(Full):
+            async with taker.hold(1):
+                pass
 
 
 async def test_a_server_that_hangs_is_temporary_within_the_time_limit(server_process: Postgres) -> None:

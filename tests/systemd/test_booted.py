@@ -1,0 +1,122 @@
+"""The service as shipped, under a real systemd: its start, its restrictions, its watchdog, its reload and its end."""
+
+import os
+import re
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from end_to_end.peer import Peer
+from mails import mail, patch
+
+from systemd.booted import PROGRAM, Systemd
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+UNIT = "ingestd.service"
+COMEBACK = 60.0  # seconds
+
+# All that differs from the units as shipped: this checkout in the place of an installed ingestd.
+CHECKOUT = f"""\
+[Service]
+ExecStart=
+ExecStart={sys.executable} -m ingestd serve
+WorkingDirectory=/
+Environment=PYTHONPATH={ROOT} PYTHONDONTWRITEBYTECODE=1
+StandardOutput=append:/run/service.log
+StandardError=inherit
+"""
+HOMES = [path for path in (ROOT, Path(sys.base_prefix)) if path.is_relative_to("/home") or path.is_relative_to("/root")]
+if HOMES:
+    CHECKOUT += f"ProtectHome=tmpfs\nBindReadOnlyPaths={' '.join(map(str, HOMES))}\n"
+
+
+@pytest.fixture
+def booted(tmp_path: Path) -> Iterator[Systemd]:
+    """A systemd with our units."""
+    if not PROGRAM.exists() or shutil.which("nsenter") is None:
+        pytest.skip("needs systemd")
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to make namespaces")
+    systemd = Systemd(tmp_path)
+    try:
+        systemd.install(*(ROOT / "systemd").iterdir())
+        systemd.change(UNIT, CHECKOUT)
+        yield systemd
+    finally:
+        systemd.stop()
+
+
+def _address(booted: Systemd) -> str:
+    return str(booted.root / "run/ingestd/lmtp.sock")
+
+
+def _wait_for(condition: Callable[[], bool], booted: Systemd) -> None:
+    deadline = time.monotonic() + COMEBACK
+    while not condition():
+        assert time.monotonic() < deadline, booted.log()
+        time.sleep(0.1)
+
+
+def test_the_service_takes_mail_under_its_restrictions(booted: Systemd) -> None:
+    booted.systemctl("start", "ingestd.socket", UNIT)  # returns after READY=1
+    assert booted.show(UNIT, "ActiveState") == "active"
+    assert booted.show(UNIT, "StatusText").startswith("serving lmtp 127.0.0.1:8024, lmtp /run/ingestd/lmtp.sock")
+    pid = booted.pid(UNIT)
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    for name, value in (("CapBnd", "0" * 16), ("CapEff", "0" * 16), ("NoNewPrivs", "1"), ("Seccomp", "2")):
+        assert re.search(rf"^{name}:\t{value}$", status, re.MULTILINE), status
+    assert not re.search(r"^Uid:\t0\t", status, re.MULTILINE)
+    with Peer(_address(booted)) as peer:
+        long = mail("long@x", "A long one", "x" * 70 + "\n" * 2 + "y" * 70 + "\n" + ("z" * 70 + "\n") * 30_000)
+        for written in (patch("one@x", "[PATCH] one"), long):
+            assert peer.send(written)[0].startswith("250"), booted.log()
+        # The embedded PostgreSQL is there, and nothing of it was refused.
+        assert "EPERM" not in booted.log()
+        booted.systemctl("reload", UNIT)
+        _wait_for(lambda: "reloaded" in booted.log(), booted)
+        assert booted.pid(UNIT) == pid
+        booted.systemctl("restart", UNIT)
+        assert peer.reply().startswith("421 4.3.2")
+    assert booted.pid(UNIT) != pid
+    with Peer(_address(booted)) as peer:
+        assert peer.send(patch("one@x", "[PATCH] one"))[0].startswith("250"), booted.log()
+    booted.systemctl("stop", UNIT)
+    assert (booted.show(UNIT, "Result"), booted.show(UNIT, "NRestarts")) == ("success", "0")
+    # The sockets stay, and the next mail starts it again.
+    with Peer(_address(booted)) as peer:
+        assert peer.send(patch("two@x", "[PATCH] two"))[0].startswith("250")
+
+
+def test_the_watchdog_ends_what_hangs_but_not_what_waits_for_the_database(booted: Systemd) -> None:
+    booted.change(UNIT, "[Service]\nWatchdogSec=2\nRestartSec=0\n")
+    booted.change(UNIT, "[Service]\nEnvironment=INGESTD__DATABASE__TIMEOUT=1\n")
+    booted.systemctl("start", "ingestd.socket", UNIT)
+    pid = booted.pid(UNIT)
+    server = int(Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()[0])
+    processes = [server, *map(int, Path(f"/proc/{server}/task/{server}/children").read_text(encoding="ascii").split())]
+    for process in processes:
+        os.kill(process, signal.SIGSTOP)
+    with Peer(_address(booted)) as peer:
+        began = time.monotonic()
+        while time.monotonic() < began + 6:
+            assert peer.send(mail("waiting@x", "x"))[0].startswith("451 4.3.0")
+        for process in processes:
+            os.kill(process, signal.SIGCONT)
+        _wait_for(lambda: peer.send(mail("waiting@x", "x"))[0].startswith("250"), booted)
+    assert booted.pid(UNIT) == pid
+    os.kill(pid, signal.SIGSTOP)
+    _wait_for(lambda: booted.show(UNIT, "NRestarts") == "1", booted)
+    _wait_for(lambda: booted.show(UNIT, "ActiveState") == "active", booted)
+    with Peer(_address(booted)) as peer:
+        assert peer.send(mail("waiting@x", "x"))[0].startswith("250")
+
+
+def test_a_configuration_that_only_a_person_can_mend_is_not_tried_again(booted: Systemd) -> None:
+    (booted.root / "etc/ingestd/database_url").write_text("mysql://nobody@nowhere/x\n", encoding="ascii")
+    assert booted.run("systemctl", "start", UNIT).returncode != 0
+    assert (booted.show(UNIT, "ExecMainStatus"), booted.show(UNIT, "ActiveState")) == ("78", "failed")
+    assert booted.show(UNIT, "NRestarts") == "0"
