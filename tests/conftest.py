@@ -102,6 +102,7 @@ def start_daemon(tmp_path: Path, data_directory: Path) -> Iterator[Callable[...,
         data_directory: Path | None = None,
         config: str | None = None,
         environment: Mapping[str, str] | None = None,
+        monitored: bool = False,
     ) -> DaemonProcess:
         directory = tmp_path / f"daemon{len(daemons)}"
         directory.mkdir()
@@ -111,6 +112,7 @@ def start_daemon(tmp_path: Path, data_directory: Path) -> Iterator[Callable[...,
             data_directory=data_directory,
             config=config,
             environment=environment,
+            monitored=monitored,
         )
         daemons.append(daemon)
         daemon.start()

@@ -26,11 +26,13 @@ class DaemonProcess:
         environment: Mapping[str, str] | None = None,
         command: Sequence[str] = (sys.executable, "-m", "ingestd"),
         handed: Sequence[tuple[str, socket.socket]] = (),
+        monitored: bool = False,
     ) -> None:
         """In `directory` are its log and its socket. Without `database_url` it runs a PostgreSQL in `data_directory`.
 
         `config` is the text of a configuration file; `environment` comes on top of ours; `command` runs ingestd;
-        `handed` are sockets, each with its name, that it is given at each start as systemd does.
+        `handed` are sockets, each with its name, that it is given at each start as systemd does;
+        `monitored` lets it answer at `metrics`.
         """
         self._handed = handed
         self.command = command
@@ -55,6 +57,8 @@ class DaemonProcess:
         if config is not None:
             (directory / "config.toml").write_text(config, encoding="utf-8")
             self.environment["INGESTD_CONFIG"] = str(directory / "config.toml")
+        if monitored:
+            self.environment["INGESTD__METRICS__ADDRESS"] = f"{self.metrics[0]}:{self.metrics[1]}"
         self.environment |= environment or {}
 
     @property

@@ -35,11 +35,8 @@ def server(data_directory: Path) -> Iterator[Postgres]:
 
 
 def _start(start_daemon: StartDaemon, url: str, config: str = "") -> DaemonProcess:
-    daemon = start_daemon(database_url=url, config=config)
-    daemon.terminate()
-    daemon.environment["INGESTD__METRICS__ADDRESS"] = f"{daemon.metrics[0]}:{daemon.metrics[1]}"
-    daemon.start()
-    return daemon
+    """A daemon that answers at an address of its own, told by the environment."""
+    return start_daemon(database_url=url, config=config, monitored=True)
 
 
 def _get(daemon: DaemonProcess, path: str, method: str = "GET") -> tuple[int, str]:

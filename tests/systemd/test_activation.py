@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
 from daemon_process import DaemonProcess
 from end_to_end import database
 from end_to_end.peer import Address, Peer, on_the_wire
@@ -15,7 +16,7 @@ from mails import patch
 from systemd.listener import hold
 
 CLIENTS = 8
-RESTARTS = 5
+MAILS = 40  # before each restart
 
 
 class Load:
@@ -93,6 +94,15 @@ def _check(url: str, load: Load) -> None:
 
 
 def test_restarts_under_load(tmp_path: Path, database_url: str) -> None:
+    _restart_under_load(tmp_path, database_url, 2)
+
+
+@pytest.mark.long
+def test_twenty_restarts_under_load(tmp_path: Path, database_url: str) -> None:
+    _restart_under_load(tmp_path, database_url, 20)
+
+
+def _restart_under_load(tmp_path: Path, database_url: str, restarts: int) -> None:
     unix = tmp_path / "held.sock"
     held = [("lmtp", hold(("127.0.0.1", 0))), ("lmtp", hold(str(unix)))]
     address = held[0][1].getsockname()
@@ -103,10 +113,10 @@ def test_restarts_under_load(tmp_path: Path, database_url: str) -> None:
         daemon.start()
         assert not daemon.lmtp_socket.exists(), "systemd's sockets take the place of our own"
         load.start()
-        for _ in range(RESTARTS):
-            load.wait_for(100)
+        for _ in range(restarts):
+            load.wait_for(MAILS)
             daemon.restart()
-        load.wait_for(100)
+        load.wait_for(MAILS)
         load.stop()
         assert daemon.terminate() == 0
     finally:
@@ -117,7 +127,7 @@ def test_restarts_under_load(tmp_path: Path, database_url: str) -> None:
     assert unix.exists()
     assert "Traceback" not in daemon.read_log()
     _check(database_url, load)
-    assert len(load.acknowledged) >= 100 * (RESTARTS + 1)
+    assert len(load.acknowledged) >= MAILS * (restarts + 1)
 
 
 def test_mail_that_comes_before_the_start_waits_for_it(tmp_path: Path, database_url: str) -> None:
@@ -153,9 +163,9 @@ def test_instances_share_an_address(tmp_path: Path, database_url: str) -> None:
             daemon.start()
         load.start()
         for daemon in daemons:
-            load.wait_for(100)
+            load.wait_for(MAILS)
             daemon.restart()
-        load.wait_for(100)
+        load.wait_for(MAILS)
         load.stop()
         for daemon in daemons:
             assert daemon.terminate() == 0
