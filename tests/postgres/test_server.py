@@ -254,7 +254,8 @@ async def test_half_made_cluster_is_made_again(data_directory: Path, own: Callab
         await asyncio.sleep(delay)
         owner.kill()
     assert not (data_directory / "postgres").exists()
-    (data_directory / "postgres.new/base").mkdir(parents=True, exist_ok=True)  # what a power failure leaves nobody tidies up
+    # What a power failure leaves nobody tidies up.
+    (data_directory / "postgres.new/base").mkdir(parents=True, exist_ok=True)
     async with running(data_directory) as server:
         assert await server.answers()
     assert not (data_directory / "postgres.new").exists()
