@@ -116,7 +116,9 @@ class _Names(dict[str, str]):
 
     def __missing__(self, sent: str) -> str:
         name = sent.rstrip().lower() if _NAME.fullmatch(sent) else ""
-        if len(self) < MAX_NAMES and len(sent) < MAX_KEPT:
+        if len(sent) < MAX_KEPT:
+            if len(self) >= MAX_NAMES:
+                self.clear()
             self[sent] = name
         return name
 

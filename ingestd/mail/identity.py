@@ -32,7 +32,9 @@ class _Stays(dict[str, bool]):
 
     def __missing__(self, name: str) -> bool:
         stays = not is_trace(name)
-        if len(self) < header.MAX_NAMES and len(name) < header.MAX_KEPT:
+        if len(name) < header.MAX_KEPT:
+            if len(self) >= header.MAX_NAMES:
+                self.clear()
             self[name] = stays
         return stays
 

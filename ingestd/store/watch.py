@@ -13,7 +13,8 @@ from ingestd.store.events import Event
 log = structlog.get_logger()
 
 ROUND = 60.0  # seconds between looks
-MOST = 500  # series or threads in one transaction: others wait for the lock
+MOST = 500  # series in one transaction: others wait for the lock
+FEW = 20  # threads in one: each costs as much as a mail for it
 
 
 async def watch(database: Database, stalled_after: float) -> None:
@@ -85,8 +86,8 @@ async def catch_up(database: Database) -> int:
     done = 0
     while True:
         async with database.ingest() as connection:
-            threads = await regroup.stale(connection, MOST)
+            threads = await regroup.stale(connection, FEW)
             await events.write(connection, await regroup.regroup(connection, threads))
         done += len(threads)
-        if len(threads) < MOST:
+        if len(threads) < FEW:
             return done

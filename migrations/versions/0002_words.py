@@ -26,18 +26,19 @@ TABLES = [
 
 # b4's rule for who may give a trailer in a reply: the same address but for +extensions and one label of the domain,
 # or the same name, also as "Last, First". A single word is no proof.
+# Both functions have a body that is read when they are made: a reader of the views has no right to look up our names.
 PLAIN_NAME = """
     CREATE FUNCTION ingestd.plain_name(name text) RETURNS text
-    LANGUAGE sql IMMUTABLE AS $$
-        SELECT lower(regexp_replace(
-            regexp_replace(trim(name), '^([^,]+),\\s*(.+)$', '\\2 \\1'), '\\s+', ' ', 'g'
-        ))
-    $$
+    LANGUAGE sql IMMUTABLE
+    RETURN lower(regexp_replace(
+        regexp_replace(trim(name), '^([^,]+),\\s*(.+)$', '\\2 \\1'), '\\s+', ' ', 'g'
+    ))
 """
 
 SAME_PERSON = """
     CREATE FUNCTION ingestd.same_person(name text, email text, other_name text, other_email text) RETURNS boolean
-    LANGUAGE sql IMMUTABLE AS $$
+    LANGUAGE sql IMMUTABLE
+    RETURN (
         SELECT coalesce(
             split_part(a, '@', 1) = split_part(b, '@', 1)
             AND (
@@ -53,10 +54,11 @@ SAME_PERSON = """
                    ingestd.plain_name(name) AS n,
                    ingestd.plain_name(other_name) AS o
         ) AS normal
-    $$
+    )
 """
 
-# What each trailer is about, resolved where it is read: so it does not matter what came first.
+# What each trailer is about, resolved where it is read: so it does not matter what came first. A Date that nobody can
+# read counts as the last, as it does for grouping.
 GIVEN = """
     CREATE VIEW ingestd.given AS
     SELECT m.about AS subject, m.id AS source, t.position,
@@ -64,7 +66,7 @@ GIVEN = """
     FROM ingestd.message m
     JOIN ingestd.trailer t ON t.message = m.id
     WHERE m.about IS NOT NULL
-    UNION ALL
+    UNION
     -- What a reply says of a cover, it says of all its patches; of a re-roll only where that was there to be seen.
     SELECT sp.message, m.id, t.position, 'cover', s.cover
     FROM ingestd.series_patch sp
@@ -73,9 +75,9 @@ GIVEN = """
     JOIN ingestd.message m ON m.about = s.cover
     JOIN ingestd.trailer t ON t.message = m.id
     WHERE sp.role <> 'carried' AND sp.number > 0
-      AND m.kind = 'reply' AND (sp.role = 'posted' OR m.date >= p.date)
+      AND m.kind = 'reply' AND (sp.role = 'posted' OR coalesce(m.date, 'infinity') >= coalesce(p.date, 'infinity'))
       AND t.person_email IS NOT NULL AND lower(t.name) <> 'signed-off-by'
-    UNION ALL
+    UNION
     -- What was said of a patch holds for the same diff in a later version.
     SELECT p.id, m.id, t.position, 'carried', q.id
     FROM ingestd.message p
@@ -87,10 +89,12 @@ GIVEN = """
     JOIN ingestd.series s ON s.id = older.series
     JOIN ingestd.message m ON m.about = q.id OR m.about = s.cover
     JOIN ingestd.trailer t ON t.message = m.id
-    WHERE m.kind = 'reply' AND (m.about = q.id OR older.role = 'posted' OR m.date >= q.date)
+    WHERE sp.number > 0 AND m.kind = 'reply'
+      AND (m.about = q.id OR older.role = 'posted' OR coalesce(m.date, 'infinity') >= coalesce(q.date, 'infinity'))
       AND t.person_email IS NOT NULL AND lower(t.name) <> 'signed-off-by'
       AND CASE
-          WHEN older.series = sp.series THEN (q.date, q.key COLLATE "C") < (p.date, p.key COLLATE "C")
+          WHEN older.series = sp.series THEN
+              (coalesce(q.date, 'infinity'), q.key COLLATE "C") < (coalesce(p.date, 'infinity'), p.key COLLATE "C")
           ELSE older.series IN (
               WITH RECURSIVE chain AS (
                   SELECT one.supersedes AS id FROM ingestd.series one WHERE one.id = sp.series
@@ -146,8 +150,14 @@ VIEWS = [
                ELSE (
                    SELECT s.id
                    FROM ingestd.message t
-                   LEFT JOIN ingestd.series_patch sp ON sp.message = t.id AND sp.role <> 'carried'
-                   JOIN ingestd.series s ON s.id = sp.posted_in OR s.cover = t.id
+                   CROSS JOIN LATERAL (
+                       SELECT sp.posted_in AS id
+                       FROM ingestd.series_patch sp
+                       WHERE sp.message = t.id AND sp.role <> 'carried'
+                       UNION
+                       SELECT c.id FROM ingestd.series c WHERE c.cover = t.id
+                   ) near
+                   JOIN ingestd.series s ON s.id = near.id
                    JOIN ingestd.list sl ON sl.id = s.list
                    WHERE t.key = k.target
                    ORDER BY s.list <> m.list, sl.list_id COLLATE "C", s.key COLLATE "C"
@@ -157,24 +167,31 @@ VIEWS = [
            own.id AS series_id,
            NOT EXISTS (
                SELECT
-               FROM ingestd.message n
+               FROM (
+                   SELECT own.cover AS message
+                   UNION
+                   SELECT sp.message FROM ingestd.series_patch sp WHERE sp.series = own.id AND sp.role <> 'carried'
+               ) member
+               JOIN ingestd.message n ON n.about = member.message
                JOIN ingestd.link again ON again.message = n.id AND again.type = k.type
                WHERE n.kind = 'reply'
-                 AND (n.about = own.cover OR n.about IN (
-                     SELECT sp.message FROM ingestd.series_patch sp WHERE sp.series = own.id AND sp.role <> 'carried'
-                 ))
                  AND lower(n.author_email) IN (lower(m.author_email), lower(own.author_email))
-                 AND (n.date, n.key COLLATE "C") > (m.date, m.key COLLATE "C")
+                 AND (coalesce(n.date, 'infinity'), n.key COLLATE "C")
+                     > (coalesce(m.date, 'infinity'), m.key COLLATE "C")
            ) AS current
     FROM ingestd.link k
     JOIN ingestd.message m ON m.id = k.message
     JOIN ingestd.list l ON l.id = m.list
     LEFT JOIN LATERAL (
         SELECT s.id, s.cover, s.author_email
-        FROM ingestd.series s
-        WHERE s.cover = m.about OR s.id IN (
-            SELECT sp.posted_in FROM ingestd.series_patch sp WHERE sp.message = m.about AND sp.role <> 'carried'
-        )
+        FROM (
+            SELECT sp.posted_in AS id
+            FROM ingestd.series_patch sp
+            WHERE sp.message = m.about AND sp.role <> 'carried'
+            UNION
+            SELECT c.id FROM ingestd.series c WHERE c.cover = m.about
+        ) near
+        JOIN ingestd.series s ON s.id = near.id
         ORDER BY s.key COLLATE "C"
         LIMIT 1
     ) own ON true

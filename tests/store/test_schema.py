@@ -7,6 +7,7 @@ import asyncpg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from mails import reply, series
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -67,6 +68,19 @@ async def test_the_reader_may_read_the_views_and_nothing_else(store: Store) -> N
         assert await connection.scalar(text("SELECT count(*) FROM ingestd_v1.message")) == 0
         with pytest.raises(ProgrammingError, match="permission denied"):
             await connection.execute(text("SELECT count(*) FROM ingestd.message"))
+
+
+async def test_the_reader_may_read_rows_of_every_view(store: Store) -> None:
+    review = "Fine.\n\nReviewed-by: Rob Reviewer <rob@example.com>\nBased-on: <other@example.org>\n"
+    mails = series("20261102100000.1", 2)
+    await store.put_batches([mails, [reply("r@x.org", "20261102100000.1-0-ann@example.org", "[PATCH 0/2]", review)]])
+    views = await store.ask("SELECT table_name FROM information_schema.views WHERE table_schema = 'ingestd_v1'")
+    rows = {}
+    async with store.database.transaction() as connection:
+        await connection.execute(text("SET LOCAL ROLE ingestd_reader"))
+        for view in views:
+            rows[view] = len((await connection.execute(text(f"SELECT * FROM ingestd_v1.{view}"))).all())
+    assert all(rows[view] for view in ("trailer", "link", "series", "series_patch", "event")), rows
 
 
 async def test_migrating_twice_and_at_once_is_fine(empty_database_url: str) -> None:
