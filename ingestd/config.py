@@ -241,7 +241,7 @@ def _database_url(environment: Mapping[str, str]) -> str | None:
     if directory:
         path = Path(directory, "database_url")
         try:
-            return path.read_text(encoding="utf-8").strip()
+            return path.read_text(encoding="utf-8").strip() or None  # our unit's default is an empty one
         except FileNotFoundError:
             return None
         except (OSError, UnicodeDecodeError) as error:
@@ -299,6 +299,8 @@ def mask_url(url: str) -> str:
     """A database URL as it may be shown to people: without passwords."""
     head, mark, tail = url.partition("://")
     place, question, query = tail.partition("?")
+    if "@" not in place and "@" in query and "=" not in query.partition("@")[0]:  # a password with a question mark
+        place, question, query = tail, "", ""
     credentials, at, rest = place.rpartition("@")
     if ":" in credentials:
         credentials = f"{credentials.partition(':')[0]}:{MASK}"

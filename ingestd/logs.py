@@ -1,8 +1,9 @@
 """Logs on standard error: JSON lines with a priority for journald, readable lines on a terminal."""
 
+import contextlib
 import logging
 import sys
-from typing import Literal
+from typing import Literal, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
@@ -12,6 +13,21 @@ PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 NUMBERS = logging.getLevelNamesMapping()
 
 _threshold = logging.INFO  # loggers keep what they were made with; this may change
+
+
+class _Unfailing:
+    """A stream whose faults are nobody's: a disk that is full of logs must not cost a stored mail its 250."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError):  # there is no place left to say it
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()
 
 
 def set_up(level: str, form: Literal["auto", "json", "text"]) -> None:
@@ -35,7 +51,7 @@ def set_up(level: str, form: Literal["auto", "json", "text"]) -> None:
     structlog.configure(
         processors=[*shared, *renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Unfailing(sys.stderr))),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="<4>%(name)s: %(message)s", force=True)

@@ -108,9 +108,9 @@ class Monitor:
         """Answer requests at an address, or on a socket of systemd. UnavailableError naming address and cause."""
         try:
             if isinstance(where, socket.socket):
-                self._servers.append(await asyncio.start_server(self._serve, sock=where))
+                self._servers.append(await asyncio.start_server(self._serve, sock=where, limit=LONGEST_REQUEST))
             else:
-                self._servers.append(await asyncio.start_server(self._serve, *where))
+                self._servers.append(await asyncio.start_server(self._serve, *where, limit=LONGEST_REQUEST))
         except (OSError, UnicodeError) as error:
             name = where.getsockname() if isinstance(where, socket.socket) else f"{where[0]}:{where[1]}"
             cause = (

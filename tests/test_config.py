@@ -108,6 +108,8 @@ def test_the_databases_url(tmp_path: Path) -> None:
     assert _load(tmp_path, file, **here).database.url == "postgresql://from/credentials"
     environment = here | {"INGESTD_DATABASE_URL": "postgresql://from/environment"}
     assert _load(tmp_path, file, **environment).database.url == "postgresql://from/environment"
+    (credentials / "database_url").write_text("\n")  # the default of our unit
+    assert _load(tmp_path, file, **here).database.url == "postgresql://from/file"
     (credentials / "database_url").unlink()
     assert _load(tmp_path, file, **here).database.url == "postgresql://from/file"
 
@@ -120,6 +122,9 @@ def test_the_databases_url(tmp_path: Path) -> None:
         "postgresql://user@host/x?password=s3cret&sslmode=require",
         "postgresql://user@host/x?sslpassword=s3cret",
         "postgresql://:s3cret@/x?host=/run/p",
+        "postgresql://user:p?s3cret@host/x",
+        "postgresql://user:p#s3cret@host/x",
+        "postgresql://user:p/s3cret@host/x",
     ],
 )
 def test_show_masks_secrets(tmp_path: Path, url: str) -> None:

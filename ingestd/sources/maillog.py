@@ -2,7 +2,9 @@
 
 import gzip
 import re
+import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -40,16 +42,27 @@ class Handover:
 
 
 def is_log(path: Path) -> bool:
-    """Whether the file looks like a mail server's log."""
+    """Whether the file looks like a mail server's log. InputError when it cannot be read."""
     if not path.is_file():
         return False
-    with _open(path) as lines:
+    with _faults_named(path), _open(path) as lines:
         for _, line in zip(range(SNIFFED), lines, strict=False):
             if line.startswith("From "):
                 return False
             if _POSTFIX.search(line) or _EXIM.match(line):
                 return True
     return False
+
+
+@contextmanager
+def _faults_named(path: Path) -> Iterator[None]:
+    """InputError, one line, for a file that cannot be read or is cut off."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from error
+    except (EOFError, zlib.error) as error:
+        raise InputError(f"{path}: damaged: {error}") from error
 
 
 def read(path: Path, recipients: Iterable[str] = ()) -> list[Handover]:
@@ -60,7 +73,7 @@ def read(path: Path, recipients: Iterable[str] = ()) -> list[Handover]:
     wanted = [pattern.lower() for pattern in recipients]
     message_ids: dict[str, str] = {}
     found: dict[tuple[str, str | None], Handover] = {}  # queue ids come again after a while
-    try:
+    with _faults_named(path):
         for id_, message_id, attempt in _lines(path):
             if message_id is not None:
                 message_ids[id_] = message_id
@@ -71,8 +84,6 @@ def read(path: Path, recipients: Iterable[str] = ()) -> list[Handover]:
                 known = message_ids.get(id_)
                 handover = found.setdefault((id_, known), Handover(id_, known, status))
                 handover.status, handover.ours = status, handover.ours or ours
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from error
     return list(found.values())
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 import msgspec
-from sqlalchemy import event, text
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, InterfaceError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -17,6 +17,16 @@ from ingestd.config import mask_url
 from ingestd.errors import ConfigError, IngestdError, Temporary, UnavailableError
 
 Connection = AsyncConnection  # what others may hold, who know no SQL
+
+# A 250 must survive a crash, whatever the server's default says, and whatever becomes of it while we are connected; a
+# stronger setting stays. Said outside a transaction: one that is rolled back would take it along.
+PIN_DURABILITY = """
+    SELECT set_config('synchronous_commit', CASE
+        WHEN current_setting('synchronous_commit') IN ('off', 'local', 'remote_write') THEN 'on'
+        ELSE current_setting('synchronous_commit')
+    END, false)
+"""
+READ_ONLY = "25006"  # SQLSTATE read_only_sql_transaction
 
 # Any number, as long as every ingestd uses the same. Spells "ingest".
 INGEST_LOCK = 0x696E67657374
@@ -63,7 +73,6 @@ class Database:
             json_serializer=lambda value: msgspec.json.encode(value).decode(),
             json_deserializer=msgspec.json.decode,
         )
-        event.listen(self.engine.sync_engine, "connect", _raise_durability)
 
     async def _connect(self) -> Any:  # noqa: ANN401 - the driver has no types
         """Connect as asyncpg reads the URL: it knows what libpq knows. ConfigError when it cannot be read."""
@@ -71,8 +80,16 @@ class Database:
             connection = await asyncpg.connect(
                 self.url, timeout=self.timeout, server_settings={"application_name": "ingestd"}
             )
-        except (ValueError, TypeError, asyncpg.ClientConfigurationError) as error:
+        except asyncpg.ClientConfigurationError as error:
             raise ConfigError(f"database.url: {error}") from error
+        except (ValueError, TypeError) as error:
+            # What the driver says quotes the URL, and with it parts of a password.
+            raise ConfigError("database.url: cannot be read; write special characters of a password as %XX") from error
+        try:
+            await connection.execute(PIN_DURABILITY, timeout=self.timeout)
+        except BaseException:
+            connection.terminate()
+            raise
         connection.add_log_listener(self._note)
         return connection
 
@@ -108,9 +125,11 @@ class Database:
                 yield connection
                 await self._commit(connection)
                 ended = True
-            except Exception:
+            except Exception as error:
                 await connection.rollback()
                 ended = True
+                if sqlstate(error) == READ_ONLY:  # the next one may find another server, by the hosts of the URL
+                    await connection.invalidate()
                 raise
             finally:
                 try:
@@ -169,16 +188,6 @@ async def _abandon(connection: AsyncConnection) -> None:
     await connection.invalidate()
 
 
-def _raise_durability(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own adapter
-    """A 250 must survive a crash, whatever the server's default says; a stronger setting stays."""
-    cursor = connection.cursor()
-    cursor.execute(
-        "SELECT set_config('synchronous_commit', 'on', false) "
-        "WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')"
-    )
-    cursor.close()
-
-
 # What a database operation may raise when the database, and not our code, is at fault.
 FAILURES = (
     SQLAlchemyError,
@@ -203,7 +212,7 @@ def judge(error: BaseException) -> Fault:
     if state is not None:
         if state.startswith(("22", "54")):
             return Fault.DATA
-        if state.startswith("08") or state in {"40001", "40P01", "57P01", "57P02", "57P03", "25006"}:
+        if state.startswith("08") or state in {"40001", "40P01", "57P01", "57P02", "57P03", READ_ONLY}:
             return Fault.RETRY
         return Fault.TEMPORARY
     if isinstance(error, DBAPIError):

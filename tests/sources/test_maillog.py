@@ -84,3 +84,12 @@ def test_what_is_no_log(tmp_path: Path) -> None:
     assert not maillog.is_log(tmp_path / "nothing")
     with pytest.raises(InputError, match="nothing: No such file"):
         maillog.read(tmp_path / "nothing")
+
+
+def test_a_log_that_is_cut_off_is_said(tmp_path: Path) -> None:
+    log = tmp_path / "mail.log.gz"
+    log.write_bytes(gzip.compress(b"nonsense\n" * 1000)[:20])
+    with pytest.raises(InputError, match="damaged"):
+        maillog.is_log(log)
+    with pytest.raises(InputError, match="damaged"):
+        maillog.read(log)

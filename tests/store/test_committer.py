@@ -261,3 +261,12 @@ async def test_faults_are_said_without_the_mail(store: Store) -> None:
         await store.ask("SELECT CAST(:secret AS text), 1 / 0", secret="what somebody wrote")
     assert "what somebody wrote" not in str(caught.value)
     assert engine.reason(caught.value) == "division by zero"
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_a_queue_id_is_sought_in_linear_time(end: bytes) -> None:
+    folded = b"Received: from a" + (end + b"\tby b") * 1_000
+    assert ingest.QUEUE_ID.search(folded) is None
+    found = ingest.QUEUE_ID.search(folded + end + b" with LMTP id 4frYJG6rJ4" + end)
+    assert found is not None
+    assert found.group(1) == b"4frYJG6rJ4"
