@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import resource
 import signal
 import sys
 import time
@@ -18,7 +17,7 @@ from ingestd.config import Config
 from ingestd.errors import IngestdError, UnavailableError, UserError
 from ingestd.ingest import Ingest
 from ingestd.postgres import Postgres, attach, default_directory
-from ingestd.service import Service, write_lists
+from ingestd.service import Service, raise_descriptors, write_lists
 from ingestd.store import engine, migrate, watch
 from ingestd.store.engine import Database
 
@@ -41,7 +40,7 @@ async def serve(
     UserError, before anything is accepted, when the database, the schema or an address cannot be used.
     """
     # Start: the database first, then its schema, then the sockets. A signal ends us at once until mail is accepted.
-    _raise_descriptors(config.limits.connections)
+    raise_descriptors(config.limits.connections)
     handed = systemd.sockets()
     stop, hangup = asyncio.Event(), asyncio.Event()
     _on_hangup(stop, hangup)
@@ -84,21 +83,6 @@ async def serve(
             if part.done():
                 raise BrokenError(f"a part of the daemon ended: {part.get_name()}") from part.exception()
     log.info("stopped")
-
-
-def _raise_descriptors(connections: int) -> None:
-    """Allow as many open files as we may, and say when that is too few: a connection, its long mail, and some."""
-    wanted = 2 * connections + 100
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < wanted:
-        try:
-            most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-            soft = most
-        except (OSError, ValueError) as error:  # a unit may forbid it; it has LimitNOFILE
-            log.info("descriptors_not_raised", error=str(error))
-    if soft < wanted:
-        log.warning("few_descriptors", allowed=soft, wanted=wanted)
 
 
 def _on_hangup(stop: asyncio.Event, hangup: asyncio.Event) -> None:

@@ -53,6 +53,12 @@ HEAD = 4096
 # So many mails in quarantine, with none stored between, are no longer the mails' fault.
 POISON_LIMIT = 20
 
+# So many mails in a row that the database refuses, each alone: it would refuse the rest of the batch as well.
+UNSTORABLE_LIMIT = 3
+
+# Seconds for which a batch that could not be stored counts as a fault of the daemon, unless one is stored before.
+FAULT_SECONDS = 60.0
+
 # An error's text may quote the mail; more of it helps nobody.
 LONGEST_ERROR = 1000
 
@@ -143,6 +149,10 @@ class Closed(Temporary):
     """Quarantine takes no more: so many mails in a row are our fault."""
 
 
+class Unstorable(Temporary):
+    """The database refuses what we make of this mail. Its mail server keeps it until we are mended."""
+
+
 class Committer:
     """Commits what has gathered while the last commit ran: one fsync for many mails, no timers."""
 
@@ -153,6 +163,8 @@ class Committer:
         self._arrived: dict[asyncio.Future[Outcome], float] = {}  # in order
         self._bell = asyncio.Event()
         self._poisons = 0  # quarantined, since a mail was stored
+        self._unstorable = 0  # refused by the database, each alone, since a mail was stored
+        self._failed: float | None = None  # when the last batch could not be stored, if none was since
         self._since: float | None = None  # when the transaction under way began
         self._most = BATCH_MAILS  # in a batch; less after one that took too long, so that a dear mail ends up alone
 
@@ -176,6 +188,11 @@ class Committer:
     def closed(self) -> bool:
         """Whether so many mails in a row went to quarantine that we must be at fault: no more of these is taken."""
         return self._poisons >= POISON_LIMIT
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last batch could not be stored, a short while ago: a full disk, a standby that is missing."""
+        return self._failed is not None and time.monotonic() - self._failed < FAULT_SECONDS
 
     @property
     def oldest(self) -> float:
@@ -261,8 +278,11 @@ class Committer:
                     continue
                 if isinstance(error, TimeoutError):
                     self._most = max(1, len(arrivals) // 2)
-                if fault is not Fault.DATA:
-                    return [self._give_up(error) for _ in arrivals]
+                if fault is Fault.OURS and len(arrivals) == 1:
+                    return [self._refuse(error)]
+                if fault in (Fault.RETRY, Fault.TEMPORARY):
+                    failure = self._give_up(error)
+                    return [failure, *(Temporary(str(failure)) for _ in arrivals[1:])]
                 return await self._one_by_one(arrivals, error)
             except Exception as error:  # noqa: BLE001 - our own code failed on some mail
                 return await self._one_by_one(arrivals, error)
@@ -272,13 +292,24 @@ class Committer:
         async with self._transaction() as connection:
             stored = await save.batch(connection, arrivals)
         metrics.BATCH_MAILS.observe(len(arrivals))
-        self._poisons = 0
+        self._poisons = self._unstorable = 0
+        self._failed = None
         self._most = min(BATCH_MAILS, self._most * 2)
         return list(stored)
 
     def _give_up(self, error: BaseException) -> Temporary:
+        if engine.judge(error) is Fault.TEMPORARY:  # a look at the database would not see it; it sees the others
+            self._failed = time.monotonic()
         log.error("batch_failed", error=engine.reason(error), sqlstate=engine.sqlstate(error))
         return engine.temporary(error)
+
+    def _refuse(self, error: Exception) -> Unstorable:
+        """Leave a mail to its mail server. Many in a row are no longer about the mail."""
+        log.error("mail_unstorable", error=engine.reason(error), sqlstate=engine.sqlstate(error))
+        self._unstorable += 1
+        if self._unstorable >= UNSTORABLE_LIMIT:
+            self._failed = time.monotonic()
+        return Unstorable(engine.reason(error))
 
     async def _one_by_one(self, arrivals: Sequence[Arrival], error: Exception) -> list[Outcome]:
         """Find the mail that made the batch fail: each alone, and the bad ones to quarantine."""
@@ -286,8 +317,9 @@ class Committer:
             outcomes: list[Outcome] = []
             for arrival in arrivals:
                 outcomes += await self._store([arrival])
-                if isinstance(outcomes[-1], MailError) and not isinstance(outcomes[-1], Closed):
-                    break  # the database is gone: the others would only wait for it
+                gone = isinstance(outcomes[-1], MailError) and not isinstance(outcomes[-1], Closed | Unstorable)
+                if gone or self._unstorable >= UNSTORABLE_LIMIT:
+                    break  # the others would fare the same
             return outcomes + [Temporary(str(outcomes[-1])) for _ in arrivals[len(outcomes) :]]
         (arrival,) = arrivals
         recipients = [recipient for own in arrival.lists.values() for recipient in own]

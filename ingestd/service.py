@@ -1,6 +1,7 @@
 """The parts of a running daemon that the configuration shapes, and what a changed configuration does to them."""
 
 import asyncio
+import resource
 import socket
 from collections.abc import Sequence
 from functools import partial
@@ -12,7 +13,7 @@ import structlog
 from ingestd import config as configuration
 from ingestd import logs, metrics
 from ingestd.config import Config
-from ingestd.errors import ConfigError
+from ingestd.errors import ConfigError, UserError
 from ingestd.ingest import Bounds, Ingest, ListRule, Router
 from ingestd.mail.values import PARSER_VERSION
 from ingestd.monitor import Monitor
@@ -52,6 +53,8 @@ class Service:
             return "shutting down"
         if self.ingest.committer.closed:
             return "too many mails in a row went to quarantine"
+        if self.ingest.committer.failing:
+            return "mail could not be stored a moment ago"
         return None
 
     def _status(self) -> str:
@@ -134,15 +137,12 @@ class Service:
         """Take over what a running daemon can of a changed configuration; say in the log what it is."""
         changed = differences(self.config, new)
         live = [key for key in changed if _is_live(key)]
-        routes, each, all_, allowed = (
-            router(new),
-            limits(new),
-            bounds(new),
-            access(new),
-        )  # whatever fails does so before anything changes
+        # Whatever fails does so before anything changes.
+        routes, each, all_, allowed = router(new), limits(new), bounds(new), access(new)
         self.config = merge(self.config, new)
         logs.set_level(new.log.level)
         self.connections.limit = new.limits.connections
+        raise_descriptors(new.limits.connections)
         for listener in self.listeners:
             listener.limits = each
             listener.access = allowed[listener.protocol]
@@ -160,7 +160,7 @@ class Service:
         while True:
             try:
                 await write_lists(self.config, self.database)
-            except engine.FAILURES as error:
+            except (UserError, *engine.FAILURES) as error:
                 log.warning("lists_not_written", error=engine.reason(error))
                 await asyncio.sleep(AGAIN)
             else:
@@ -210,6 +210,21 @@ async def write_lists(config: Config, database: Database) -> None:
     lists = [(list_.id.lower(), list_.name or None, list_.address or None) for list_ in config.lists]
     async with database.ingest() as connection:
         await save.configure_lists(connection, lists)
+
+
+def raise_descriptors(connections: int) -> None:
+    """Allow as many open files as we may, and say when that is too few: a connection, its long mail, and some."""
+    wanted = 2 * connections + 100
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        try:
+            most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            soft = most
+        except (OSError, ValueError) as error:  # a unit may forbid it; it has LimitNOFILE
+            log.info("descriptors_not_raised", error=str(error))
+    if soft < wanted:
+        log.warning("few_descriptors", allowed=soft, wanted=wanted)
 
 
 def _check_handed(handed: Sequence[tuple[str, socket.socket]]) -> None:

@@ -39,6 +39,7 @@ class Fault(Enum):
 
     RETRY = "retry"  # the connection or a race: the same batch may pass at once
     DATA = "data"  # the server refused the data of some mail
+    OURS = "ours"  # the server refused what no mail should make us say: some mail does, but it is not to blame
     TEMPORARY = "temporary"  # the server cannot take anything now
 
 
@@ -214,7 +215,7 @@ def judge(error: BaseException) -> Fault:
             return Fault.DATA
         if state.startswith("08") or state in {"40001", "40P01", "57P01", "57P02", "57P03", READ_ONLY}:
             return Fault.RETRY
-        return Fault.TEMPORARY
+        return Fault.OURS if state.startswith(("21", "23", "42", "P0", "XX")) else Fault.TEMPORARY
     if isinstance(error, DBAPIError):
         cause = error.orig.__cause__ if error.orig is not None else None
         # asyncpg refuses what it cannot encode (a lone surrogate, a number out of range) before it is sent.

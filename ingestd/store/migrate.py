@@ -52,11 +52,14 @@ async def current(connection: AsyncConnection) -> str | None:
 
 
 async def check(database: Database) -> None:
-    """ConfigError naming both versions when the schema is not the one this program was made for."""
+    """ConfigError naming both versions when this program cannot work on the schema.
+
+    It can on its own, and on a newer one that is made for programs like it as well: daemons are upgraded one by one.
+    """
     async with database.transaction() as connection:
         found = await current(connection)
-    if found == head():
-        return
+        if found == head() or (found is not None and found not in _known() and await _bears(connection)):
+            return
     if found is None:
         raise ConfigError(f"database {database.name}: no ingestd schema there; run `ingestd migrate`")
     if found in _known():
@@ -64,8 +67,14 @@ async def check(database: Database) -> None:
     raise ConfigError(f"database {database.name}: schema {found} is newer than {head()}, the newest this ingestd knows")
 
 
+async def _bears(connection: AsyncConnection) -> bool:
+    """Whether a schema that we do not know says that we can work on it."""
+    floor = await connection.scalar(text("SELECT revision FROM ingestd.schema_floor"))
+    return floor in _known()
+
+
 async def upgrade(database: Database) -> bool:
-    """Migrate to `head()`; say whether anything was done. ConfigError when the schema is newer than we are."""
+    """Migrate to `head()`; say whether anything was done. ConfigError when the schema is too new for us."""
     await database.check_server()
     async with database.engine.connect() as lock:
         await lock.execution_options(isolation_level="AUTOCOMMIT")
@@ -76,6 +85,7 @@ async def upgrade(database: Database) -> bool:
                 return False
             if found is not None and found not in _known():
                 await check(database)
+                return False
             async with database.engine.begin() as work:
                 await work.run_sync(_upgrade)
             return True

@@ -16,6 +16,7 @@ from sqlalchemy import (
     UniqueConstraint,
     false,
     func,
+    text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
@@ -45,6 +46,10 @@ def _required(name: str, type_: type | object) -> Column[object]:
 
 
 TIME = DateTime(timezone=True)
+
+# What a program must know at least to work on this schema: a revision. One row.
+schema_floor = Table("schema_floor", metadata, _required("revision", Text))
+Index("schema_floor_one", text("(true)"), unique=True, _table=schema_floor)
 
 counter = Table("counter", metadata, Column("name", Text, primary_key=True), _required("value", BigInteger))
 
@@ -136,6 +141,7 @@ message = Table(
 )
 Index("message_identity", message.c.list, message.c.identity, unique=True)
 Index("message_key", message.c.key, postgresql_using="hash")
+Index("message_message_id", message.c.message_id, postgresql_using="hash")
 Index("message_thread", message.c.thread)
 Index("message_list_date", message.c.list, message.c.date)
 Index("message_parent", message.c.parent)

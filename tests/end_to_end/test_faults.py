@@ -31,7 +31,7 @@ def disk(data_directory: Path) -> Iterator[SmallDisk]:
 
 
 def test_451_while_the_disk_of_the_database_is_full(disk: SmallDisk, start_daemon: StartDaemon) -> None:
-    daemon = start_daemon(data_directory=disk.place / "data")
+    daemon = start_daemon(data_directory=disk.place / "data", monitored=True)
     acknowledged = 0
     try:
         with Peer(daemon.lmtp) as peer:
@@ -47,11 +47,14 @@ def test_451_while_the_disk_of_the_database_is_full(disk: SmallDisk, start_daemo
                 disk.fill()
                 assert peer.send(mail("full@x", "x", "long line\n" * 10_000))[0] == "451 4.3.0 Try again later"
             assert peer.ask("NOOP").startswith("250")
+            health = daemon.run("health")
+            assert (health.returncode, b"could not be stored" in health.stderr) == (69, True), health.stderr
             disk.free()
             deadline = time.monotonic() + PATIENCE
             while not peer.send(mail("full@x", "x", "long line\n" * 10_000))[0].startswith("250"):
                 assert time.monotonic() < deadline, daemon.read_log()[-3000:]
                 time.sleep(0.2)
+        assert daemon.run("health").returncode == 0
         messages = daemon.run("dump").stdout.count(b'"type":"message"')
         assert acknowledged + 1 <= messages <= acknowledged + 2  # the first to hear 451 may have been stored
         assert daemon.terminate() == 0

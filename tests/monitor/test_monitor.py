@@ -135,6 +135,8 @@ def test_ready_follows_the_database_and_healthy_does_not(start_daemon: StartDaem
 def test_another_schema_is_not_ready(start_daemon: StartDaemon, database_url: str) -> None:
     daemon = _start(start_daemon, database_url)
     database.execute(database_url, "UPDATE ingestd.alembic_version SET version_num = '9999'")
+    assert daemon.run("health").returncode == 0  # one that older daemons can work on: they are replaced one by one
+    database.execute(database_url, "UPDATE ingestd.schema_floor SET revision = '9999'")
     _wait_for(lambda: _get(daemon, "/readyz") == (503, "the schema of the database is another\n"))
     result = daemon.run("health")
     assert (result.returncode, result.stderr.decode()) == (

@@ -105,6 +105,34 @@ async def test_a_database_that_is_away_is_temporary_for_all_and_comes_back(store
     await store.put_batches([GOOD])
 
 
+async def _refuse(store: Store, condition: str) -> None:
+    """Let the database refuse mails, as it would for a mistake of ours."""
+    async with store.database.transaction() as connection:
+        await connection.exec_driver_sql(f"ALTER TABLE ingestd.message ADD CONSTRAINT no CHECK (NOT ({condition}))")
+
+
+async def test_what_the_database_refuses_of_one_mail_costs_the_others_nothing(store: Store) -> None:
+    await _refuse(store, "message_id = 'bad@example.org'")
+    outcomes = await store.put(*GOOD[:5], BAD, *GOOD[5:])
+    assert isinstance(outcomes[5], Temporary)
+    assert await store.ask("SELECT count(*) FROM ingestd_v1.message") == [10]
+    assert await store.ask("SELECT count(*) FROM ingestd_v1.quarantine") == [0]
+    assert not store.committer.failing
+
+
+async def test_a_database_that_refuses_many_mails_is_not_asked_for_each(store: Store) -> None:
+    await _refuse(store, "true")
+    with structlog.testing.capture_logs() as logged:
+        outcomes = await store.put(*GOOD)
+    assert all(isinstance(outcome, Temporary) for outcome in outcomes)
+    assert [line["event"] for line in logged].count("mail_unstorable") == ingest.UNSTORABLE_LIMIT
+    assert store.committer.failing
+    async with store.database.transaction() as connection:
+        await connection.exec_driver_sql("ALTER TABLE ingestd.message DROP CONSTRAINT no")
+    await store.put_batches([GOOD])
+    assert not store.committer.failing
+
+
 async def test_connections_that_the_server_closed_are_tried_again_at_once(store: Store) -> None:
     await store.put(GOOD[0])
     await store.ask(

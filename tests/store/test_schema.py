@@ -97,10 +97,18 @@ async def test_migrating_twice_and_at_once_is_fine(empty_database_url: str) -> N
 async def test_a_schema_that_does_not_fit_is_said(store: Store, version: str, said: str) -> None:
     async with store.database.transaction() as connection:
         await connection.execute(text("UPDATE ingestd.alembic_version SET version_num = :v"), {"v": version})
+        await connection.execute(text("UPDATE ingestd.schema_floor SET revision = '9999'"))
     with pytest.raises(ConfigError, match=said):
         await migrate.check(store.database)
     with pytest.raises(ConfigError, match=said):
         await migrate.upgrade(store.database)
+
+
+async def test_a_newer_schema_that_asks_no_more_of_us_is_fine(store: Store) -> None:
+    async with store.database.transaction() as connection:
+        await connection.execute(text("UPDATE ingestd.alembic_version SET version_num = '9999'"))
+    await migrate.check(store.database)
+    assert not await migrate.upgrade(store.database)
 
 
 async def test_the_printed_statements_make_the_same_schema(empty_database_url: str, store: Store) -> None:
