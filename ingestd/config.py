@@ -88,6 +88,7 @@ class Mail(Section, frozen=True):
     """What is taken."""
 
     unknown_list: Literal["keep", "refuse"] = "keep"
+    authserv_ids: tuple[str, ...] = ()
 
 
 class Series(Section, frozen=True):

@@ -17,7 +17,7 @@ import structlog
 from ingestd import metrics
 from ingestd.errors import Full, MailError, Permanent, Temporary
 from ingestd.gate import Gate
-from ingestd.mail import Mail
+from ingestd.mail import Mail, authentication
 from ingestd.mail.parse import parse
 from ingestd.store import engine, quarantine, save
 from ingestd.store.engine import Connection, Database, Fault
@@ -75,10 +75,16 @@ class ListRule:
 
 
 class Router:
-    """Says which lists a mail belongs to (architecture.md section 5)."""
+    """The policy: which lists a mail belongs to (architecture.md section 5), and whose word on its sender counts."""
 
-    def __init__(self, rules: Sequence[ListRule] = (), *, refuse_unknown: bool = False) -> None:
-        """`refuse_unknown`: mail of no configured list is refused, not kept as `unrouted`."""
+    def __init__(
+        self, rules: Sequence[ListRule] = (), *, refuse_unknown: bool = False, trusted: Sequence[str] = ()
+    ) -> None:
+        """`refuse_unknown`: mail of no configured list is refused, not kept as `unrouted`.
+
+        `trusted`: the hosts whose Authentication-Results count, by authserv-id.
+        """
+        self.trusted = frozenset(id_.lower() for id_ in trusted)
         self._patterns = [(pattern.lower(), rule.id.lower()) for rule in rules for pattern in rule.recipients]
         self._ids = {id_.lower(): rule.id.lower() for rule in rules for id_ in (rule.id, *rule.former_ids)}
         self._refuse_unknown = refuse_unknown
@@ -122,7 +128,8 @@ def read(
     digest = hashlib.sha256(raw).digest()
     try:
         mail = parse(raw)
-        return Arrival(raw, digest, mail, router.route(mail, recipients, list_id), envelope)
+        evidence = authentication.results(mail.headers, router.trusted)
+        return Arrival(raw, digest, mail, router.route(mail, recipients, list_id), envelope, evidence)
     except Permanent:
         raise
     except Exception as error:  # noqa: BLE001 - whatever our code fails on is kept, and said

@@ -181,7 +181,8 @@ class Service:
 def router(config: Config) -> Router:
     """Which mail belongs to which list, as configured."""
     rules = [ListRule(list_.id, list_.recipients, list_.former_ids) for list_ in config.lists]
-    return Router(rules, refuse_unknown=config.mail.unknown_list == "refuse")
+    mail = config.mail
+    return Router(rules, refuse_unknown=mail.unknown_list == "refuse", trusted=mail.authserv_ids)
 
 
 def limits(config: Config) -> Limits:

@@ -217,6 +217,7 @@ async def _deliver(
                 "raw_sha256": arrival.raw_sha256,
                 "raw_size": len(arrival.raw),
                 "repeat": stored.repeat,
+                "authentication": list(arrival.authentication),
             }
             for arrival, outcome in zip(arrivals, outcomes, strict=True)
             for stored in outcome

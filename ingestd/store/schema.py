@@ -282,6 +282,7 @@ delivery = Table(
     Column("raw_sha256", LargeBinary, ForeignKey(f"{SCHEMA}.raw.sha256"), nullable=False),
     _required("raw_size", Integer),
     _required("repeat", Boolean),
+    Column("authentication", ARRAY(Text), nullable=False, server_default="{}"),
 )
 Index("delivery_message", delivery.c.message)
 

@@ -26,6 +26,7 @@ class Arrival:
     mail: Mail
     lists: Mapping[str, tuple[str, ...]]  # list id -> the recipients that stand for it
     envelope: Envelope
+    authentication: tuple[str, ...] = ()  # what trusted hosts found out about the sender
 
 
 @dataclass(frozen=True, slots=True)

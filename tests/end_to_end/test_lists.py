@@ -133,3 +133,18 @@ def test_import_counts_what_it_refuses(run_alone: StartDaemon, database_url: str
     # The operator's word counts more than the mail's.
     result = daemon.run("import", "--list", "one.example.org", "-", stdin=mbox)
     assert b"imported: 2 read, 1 new, 1 repeats, 0 quarantined, 0 refused" in result.stderr
+
+
+def test_what_a_trusted_host_found_out_stands_beside_the_delivery(start_daemon: StartDaemon, database_url: str) -> None:
+    daemon = start_daemon(database_url=database_url, config='mail.authserv_ids = ["MX.example.org"]')
+    hop = ("Received", "from list.example.com by mx.example.org with ESMTP id 4Abc; Mon, 2 Nov 2026 10:00:00 +0000")
+    forged = ("Authentication-Results", "mx.example.org; dkim=pass header.d=kernel.org")
+    with Peer(daemon.lmtp) as peer:
+        checked = ("Authentication-Results", "mx.example.org;\n dkim=pass (ok) header.d=example.com;\n spf=softfail")
+        peer.send(mail("checked@x", "Checked", headers=[hop, checked, ("Received", "from y by x"), forged]))
+        peer.send(mail("claimed@x", "Claimed", headers=[("Authentication-Results", "list.example.com; dkim=pass")]))
+    rows = database.select(database_url, "SELECT message_id, authentication FROM ingestd_v1.delivery ORDER BY id")
+    assert [(row["message_id"], row["authentication"]) for row in rows] == [
+        ("checked@x", ["mx.example.org; dkim=pass header.d=example.com", "mx.example.org; spf=softfail"]),
+        ("claimed@x", []),
+    ]
