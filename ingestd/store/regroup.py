@@ -118,11 +118,11 @@ async def regroup(connection: AsyncConnection, threads: Collection[int]) -> list
     return await _write_series(connection, old, new)
 
 
-async def stale(connection: AsyncConnection, most: int) -> list[int]:
-    """Up to `most` threads that an older program left to us."""
+async def stale(connection: AsyncConnection, most: int, after: int) -> list[int]:
+    """Up to `most` threads that an older program left to us, with ids above `after`, in order."""
     found = await connection.execute(
         select(schema.thread.c.id)
-        .where(schema.thread.c.stale, schema.thread.c.grouping_version <= GROUPING_VERSION)
+        .where(schema.thread.c.stale, schema.thread.c.grouping_version <= GROUPING_VERSION, schema.thread.c.id > after)
         .order_by(schema.thread.c.id)
         .limit(most)
     )

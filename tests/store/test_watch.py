@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 
 import pytest
 from mails import patch, reply, series
 from store.conftest import Store
 
-from ingestd.series.values import GROUPING_VERSION
+from ingestd.series import group
+from ingestd.series.values import GROUPING_VERSION, Fact, Thread
 from ingestd.store import regroup, threads, watch
 
 FIRST = series("20261102100000.1", 3, title="First")
@@ -28,10 +30,11 @@ async def said_of(store: Store, count: int) -> None:
 
 
 async def make_older(store: Store, seconds: float) -> None:
-    """As if all mail had come earlier."""
+    """As if all mail had come earlier, as soon as it was written."""
     async with store.database.transaction() as connection:
         await connection.exec_driver_sql(
-            f"UPDATE ingestd.message SET received_at = received_at - interval '{seconds} seconds'"
+            f"UPDATE ingestd.message SET received_at = received_at - interval '{seconds} seconds',"
+            f" date = received_at - interval '{seconds} seconds'"
         )
 
 
@@ -57,6 +60,19 @@ async def test_a_mail_that_comes_late_is_waited_for_anew(store: Store) -> None:
     await make_older(store, 4000)
     await store.put_batches([FIRST[2:3]])
     assert await watch.announce_stalled(store.database, 3600) == 0
+
+
+async def test_nobody_waits_for_the_rest_of_an_archive(store: Store) -> None:
+    await store.put_batches([FIRST[:2]])
+    await make_older(store, 4000)
+    old = "UPDATE ingestd.message SET date = received_at - interval '{} days'"
+    async with store.database.transaction() as connection:
+        await connection.exec_driver_sql(old.format(watch.ARCHIVED_DAYS + 1))
+    assert await watch.announce_stalled(store.database, 3600) == 0
+    async with store.database.transaction() as connection:
+        await connection.exec_driver_sql(old.format(watch.ARCHIVED_DAYS - 1))
+    assert await watch.announce_stalled(store.database, 3600) == 0, "it was looked at, once"
+    assert await stalled(store) == []
 
 
 async def test_many_are_said_in_several_transactions(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,6 +130,29 @@ async def test_an_older_program_links_marks_and_leaves_grouping_to_the_newer(
     assert await watch.catch_up(store.database) == 1
     assert await store.ask("SELECT grouping_version, stale FROM ingestd.thread") == [(newer, False)]
     assert await store.dump() == await quiet_store.dump()
+
+
+async def test_a_thread_that_our_code_fails_on_keeps_no_other_waiting(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"p{number}@example.org" for number in range(5)]
+    await store.put_batches([[patch(name, f"[PATCH] {name}", file=name) for name in names]])
+    async with store.database.transaction() as connection:
+        await connection.exec_driver_sql("UPDATE ingestd.thread SET stale = true")
+    real = group.group
+
+    def fail(facts: Sequence[Fact]) -> Thread:
+        if any(fact.message_id == names[1] for fact in facts):
+            raise ZeroDivisionError
+        return real(facts)
+
+    monkeypatch.setattr(group, "group", fail)
+    monkeypatch.setattr(watch, "FEW", 2)
+    assert await watch.catch_up(store.database) == 4
+    left = "SELECT m.message_id FROM ingestd.message m JOIN ingestd.thread t ON t.id = m.thread WHERE t.stale"
+    assert await store.ask(left) == [names[1]]
+    monkeypatch.undo()
+    assert await watch.catch_up(store.database) == 1
 
 
 async def test_a_newer_program_groups_what_an_older_one_did(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
