@@ -1,5 +1,6 @@
-"""What is known of mails, and a human's word on them: explain, relink, dump."""
+"""What is known of mails, and a human's word on them: explain, relink, dump, follow."""
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -97,5 +98,32 @@ def dump(context: click.Context, list_id: str | None) -> None:
             async for line in dumping.lines(database, list_id):
                 sys.stdout.buffer.write(line.encode() + b"\n")
             sys.stdout.buffer.flush()
+
+    run(config, work())
+
+
+@ingestd.command()
+@click.option("--after", type=click.IntRange(min=0), metavar="CURSOR", help="Only what came after this event.")
+@click.option("--new", is_flag=True, help="Only what comes from now on.")
+@click.option("--no-wait", is_flag=True, help="Stop at the end of the log.")
+@click.option("--list", "list_id", metavar="LIST-ID", help="This list only.")
+@click.pass_context
+def follow(context: click.Context, after: int | None, new: bool, no_wait: bool, list_id: str | None) -> None:
+    """Print the event log as JSON lines, then each event as it happens. Go on later with the last line's cursor."""
+    from ingestd import daemon
+    from ingestd.store import follow as following
+
+    if new and after is not None:
+        raise click.UsageError("--new goes not with --after")
+    config = config_of(context)
+
+    async def work() -> None:
+        async with daemon.open_store(config) as database:
+            start = await following.last(database) if new else after or 0
+            events = following.past(database, start) if no_wait else following.follow(database, start)
+            async for event in events:
+                if list_id is None or event["list_id"] == list_id:
+                    # Each at once: who reads waits for it.
+                    click.echo(json.dumps({**event, "at": event["at"].isoformat()}, ensure_ascii=False))
 
     run(config, work())

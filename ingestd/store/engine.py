@@ -149,6 +149,17 @@ class Database:
             await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": INGEST_LOCK})
             yield connection
 
+    @asynccontextmanager
+    async def bell(self) -> AsyncIterator["Bell"]:
+        """What rings at each commit that wrote events, on a connection of its own."""
+        connection = await self._connect()
+        try:
+            bell = Bell(connection, self.timeout)
+            await connection.add_listener("ingestd", bell.ring)
+            yield bell
+        finally:
+            connection.terminate()
+
     @property
     def pool(self) -> dict[str, int]:
         """Connections by state."""
@@ -177,6 +188,35 @@ class Database:
     def name(self) -> str:
         """The URL as it may be shown to people: without password."""
         return mask_url(self.url)
+
+
+class Bell:
+    """Rings for who waits; ConnectionError once it cannot ring any more."""
+
+    def __init__(self, connection: Any, timeout: float) -> None:  # noqa: ANN401 - the driver has no types
+        """`timeout`: seconds that the connection may take to show that it is alive."""
+        self._connection = connection
+        self._timeout = timeout
+        self._rung = asyncio.Event()
+        connection.add_termination_listener(self.ring)
+
+    def ring(self, *_: object) -> None:
+        """Wake who waits. The driver says what rang, which is nothing to us."""
+        self._rung.set()
+
+    def clear(self) -> None:
+        """Forget what rang."""
+        self._rung.clear()
+
+    async def wait(self, patience: float) -> None:
+        """Wait until it rings, for `patience` seconds at most."""
+        try:
+            async with asyncio.timeout(patience):
+                await self._rung.wait()
+        except TimeoutError:
+            await self._connection.execute("SELECT 1", timeout=self._timeout)
+        if self._connection.is_closed():
+            raise ConnectionResetError("the connection that listens was lost")
 
 
 async def _abandon(connection: AsyncConnection) -> None:

@@ -43,7 +43,7 @@ def test_every_command_and_option_is_in_the_docs_and_no_other() -> None:
         listed = {
             option
             for line in re.findall(r"^- (`-.*)$", sections[name], flags=re.MULTILINE)
-            for option in re.findall(r"`(--?[a-z]+)", line)
+            for option in re.findall(r"`(--?[a-z-]+)", line)
         }
         options = {
             option for parameter in command.params if isinstance(parameter, click.Option) for option in parameter.opts
