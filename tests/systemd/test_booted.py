@@ -1,5 +1,6 @@
 """The service as shipped, under a real systemd: its start, its restrictions, its watchdog, its reload and its end."""
 
+import asyncio
 import os
 import re
 import shutil
@@ -10,9 +11,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from end_to_end import database
 from end_to_end.peer import Peer
 from mails import mail, patch
 
+from ingestd.postgres import Postgres
+from ingestd.postgres.directory import socket_directory
 from systemd.booted import PROGRAM, Systemd
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -50,8 +54,8 @@ def booted(tmp_path: Path) -> Iterator[Systemd]:
         systemd.stop()
 
 
-def _address(booted: Systemd) -> str:
-    return str(booted.root / "run/ingestd/lmtp.sock")
+def _address(booted: Systemd, name: str = "lmtp") -> str:
+    return str(booted.root / f"run/ingestd/{name}.sock")
 
 
 def _wait_for(condition: Callable[[], bool], booted: Systemd) -> None:
@@ -89,6 +93,40 @@ def test_the_service_takes_mail_under_its_restrictions(booted: Systemd) -> None:
     # The sockets stay, and the next mail starts it again.
     with Peer(_address(booted)) as peer:
         assert peer.send(patch("two@x", "[PATCH] two"))[0].startswith("250")
+
+
+@pytest.fixture
+def server(data_directory: Path) -> Iterator[Postgres]:
+    """A database server of the machine, which anybody may use."""
+    server = Postgres(data_directory, settings={"unix_socket_permissions": "0777"})
+    asyncio.run(server.start())
+    socket_directory(data_directory).chmod(0o755)
+    yield server
+    asyncio.run(server.stop())
+
+
+def test_two_instances_share_a_database_and_restart_one_by_one(
+    booted: Systemd, server: Postgres, data_directory: Path
+) -> None:
+    # Beside the checkout only the way to the database differs: here it lies where nobody else may look.
+    booted.change("ingestd@.service", f"{CHECKOUT}BindPaths={socket_directory(data_directory)}:/run/postgresql\n")
+    url = server.url.replace(str(socket_directory(data_directory)), "/run/postgresql")
+    (booted.root / "etc/ingestd/database_url").write_text(f"{url}\n", encoding="ascii")
+    units = [f"ingestd@{number}.service" for number in (1, 2)]
+    booted.systemctl("start", "ingestd@1.socket", "ingestd@2.socket", *units)
+    pids = [booted.pid(unit) for unit in units]
+    for number in (1, 2):
+        with Peer(_address(booted, f"lmtp-{number}")) as peer:
+            assert peer.send(patch(f"{number}@x", f"[PATCH] {number}"))[0].startswith("250"), booted.log()
+    with Peer(_address(booted, "lmtp-2")) as peer:
+        booted.systemctl("restart", units[0])
+        assert peer.send(patch("meanwhile@x", "[PATCH] Meanwhile"))[0].startswith("250"), booted.log()
+    assert booted.pid(units[0]) != pids[0]
+    assert booted.pid(units[1]) == pids[1]
+    rows = database.select(server.url, "SELECT message_id FROM ingestd_v1.message ORDER BY message_id")
+    assert [row["message_id"] for row in rows] == ["1@x", "2@x", "meanwhile@x"]
+    booted.systemctl("stop", *units)
+    assert [booted.show(unit, "Result") for unit in units] == ["success", "success"]
 
 
 def test_the_watchdog_ends_what_hangs_but_not_what_waits_for_the_database(booted: Systemd) -> None:
