@@ -3,7 +3,7 @@
 Each module adds its commands to the group in `command`.
 """
 
-from ingestd.cli import archive, mails, quarantine, service, settings
+from ingestd.cli import archive, mails, quarantine, service, settings, upkeep
 from ingestd.cli.command import ingestd, main
 
-__all__ = ["archive", "ingestd", "mails", "main", "quarantine", "service", "settings"]
+__all__ = ["archive", "ingestd", "mails", "main", "quarantine", "service", "settings", "upkeep"]

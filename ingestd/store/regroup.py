@@ -1,7 +1,7 @@
 """Regroup threads and write the difference: `series.group` says what is right, this makes the rows say so."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,8 +10,9 @@ from sqlalchemy import bindparam, delete, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ingestd.series import group
-from ingestd.series.values import GROUPING_VERSION, Fact, Series, Thread
+from ingestd.series.values import GROUPING_VERSION, POSTED, Fact, Series, Thread
 from ingestd.store import heads, revisions, rows, schema
+from ingestd.store.changes import Changes, Member, Ref
 from ingestd.store.events import Event
 from ingestd.store.heads import MemberRow
 from ingestd.store.rows import Row
@@ -25,6 +26,7 @@ class _Mail:
 
     id: int
     fact: Fact
+    list: int
     key: str
     parent: int | None
     about: int | None
@@ -98,11 +100,15 @@ class _New:
         }
 
 
-async def regroup(connection: AsyncConnection, threads: Collection[int]) -> list[Event]:
+async def regroup(
+    connection: AsyncConnection, threads: Collection[int], *, anew: bool = False, changes: Changes | None = None
+) -> list[Event]:
     """Group the mails of `threads` anew, store what differs, and say what changed.
 
     Idempotent: the rows depend on the set of mails in the threads alone. Ids stay with the series that keeps most of
     its members (ties: the smallest id). Threads that a newer program has grouped are left to it, and marked.
+    `anew`: what their series supersede and carry is asked again even where nothing about them changed, since the rules
+    may have. `changes` is told what is different then.
     """
     threads = await _ours(connection, threads)
     if not threads:
@@ -113,9 +119,9 @@ async def regroup(connection: AsyncConnection, threads: Collection[int]) -> list
     for (list_, thread), members in sorted(mails.items()):
         grouped = group.group([mail.fact for mail in members])
         ids = {grouped.keys[mail.fact.identity]: mail.id for mail in members}
-        await _write_mails(connection, members, grouped, ids)
+        await _write_mails(connection, members, grouped, ids, changes)
         new += [_New(list_, thread, series, ids) for series in grouped.series]
-    return await _write_series(connection, old, new)
+    return await _write_series(connection, old, new, anew=anew, changes=changes)
 
 
 async def stale(connection: AsyncConnection, most: int, after: int) -> list[int]:
@@ -189,7 +195,7 @@ async def _load_mails(connection: AsyncConnection, threads: Collection[int]) -> 
     supersedes = await _superseded(connection, [row.id for row in stored])
     mails: dict[tuple[int, int], list[_Mail]] = defaultdict(list)
     for row in stored:
-        mail = _Mail(row.id, _fact(row, supersedes.get(row.id, ())), row.key, row.parent, row.about)
+        mail = _Mail(row.id, _fact(row, supersedes.get(row.id, ())), row.list, row.key, row.parent, row.about)
         mails[row.list, row.thread].append(mail)
     return mails
 
@@ -241,7 +247,11 @@ def _fact(row: RowOf[*tuple[Any, ...]], supersedes: tuple[str, ...]) -> Fact:
 
 
 async def _write_mails(
-    connection: AsyncConnection, members: Iterable[_Mail], grouped: Thread, ids: Mapping[str, int]
+    connection: AsyncConnection,
+    members: Collection[_Mail],
+    grouped: Thread,
+    ids: Mapping[str, int],
+    changes: Changes | None,
 ) -> None:
     """Bring key, parent and about of each mail up to date."""
     # All that stands in a series, too: covers without a number, and what a human put there.
@@ -249,6 +259,7 @@ async def _write_mails(
         grouped.reasons
     )
     abouts = _abouts(subjects, grouped.parents)
+    keys = {id_: key for key, id_ in ids.items()}
     changed = []
     for mail in members:
         key = grouped.keys[mail.fact.identity]
@@ -257,6 +268,14 @@ async def _write_mails(
         row = (key, None if parent is None else ids[parent], None if about is None else ids[about])
         if row != (mail.key, mail.parent, mail.about):
             changed.append((mail.id, *row))
+            if changes is not None:
+                change = changes.mail(mail.id, mail.list, mail.key)
+                change.add("key", mail.key, key)
+                for name, was, now in (("parent", mail.parent, row[1]), ("about", mail.about, row[2])):
+                    change.add(
+                        name,
+                        *(None if id_ is None else Ref(id_, keys.get(id_, f"message {id_}")) for id_ in (was, now)),
+                    )
     if changed:
         await connection.execute(
             text("""
@@ -317,7 +336,9 @@ async def _load_series(connection: AsyncConnection, threads: Collection[int]) ->
     return old
 
 
-async def _write_series(connection: AsyncConnection, old: Mapping[int, _Old], new: Sequence[_New]) -> list[Event]:
+async def _write_series(
+    connection: AsyncConnection, old: Mapping[int, _Old], new: Sequence[_New], *, anew: bool, changes: Changes | None
+) -> list[Event]:
     """Make the stored series be `new`; answer the events of the difference."""
     id_of = _match(old, new)
     fresh = [index for index in range(len(new)) if index not in id_of]
@@ -327,9 +348,14 @@ async def _write_series(connection: AsyncConnection, old: Mapping[int, _Old], ne
     difference = _Difference(gone=[one for one in old.values() if one.id not in kept])
     for index, one in enumerate(new):
         difference.weigh(id_of[index], old.get(id_of[index]), one, id_of_key)
+    if changes is not None and difference.gone:
+        await revisions.tell_of_loss(connection, changes, {one.id for one in difference.gone})
     await difference.write(connection)
+    if changes is not None:
+        difference.tell(changes, old, {id_: key for one in new for key, id_ in one.ids.items()})
+    touched = kept if anew else difference.touched
     return difference.events() + await revisions.revise(
-        connection, difference.touched, difference.past, difference.present
+        connection, touched, difference.past, difference.present, changes
     )
 
 
@@ -417,6 +443,33 @@ class _Difference:
             schema.revision_key,
             [{"list": list_, "series": id_, "key": key} for list_, id_, key in self.keys_new],
         )
+
+    def tell(self, changes: Changes, old: Mapping[int, _Old], key_of: Mapping[int, str]) -> None:
+        """Note what was different. `key_of`: message id -> key."""
+
+        def named(message: int | None) -> Ref | None:
+            return None if message is None else Ref(message, key_of.get(message, f"message {message}"))
+
+        def members(rows_: Collection[MemberRow]) -> frozenset[Member]:
+            return frozenset(
+                Member(number, Ref(message, key_of.get(message, f"message {message}")), "" if role == POSTED else role)
+                for number, message, role, _ in rows_
+            )
+
+        for one in self.gone:
+            changes.one_series(one.id, one.row["list"], one.row["key"]).gone = "gone"
+        for row in self.created:
+            changes.one_series(row["id"], row["list"], row["key"]).born = True
+        for row in self.changed:
+            was = old[row["id_"]].row
+            change = changes.one_series(was["id"], was["list"], was["key"])
+            for name in row.keys() - {"id_", "list", "thread"}:  # of threads the mails tell
+                values = (was[name], row[name])
+                change.add(name, *(map(named, values) if name == "cover" else values))
+            own = {member for member in old[was["id"]].members if member[2] != "carried"}
+            gone = {member for id_, member in self.members_gone if id_ == was["id"]}
+            new = {member for id_, member in self.members_new if id_ == was["id"]}
+            change.add("members", members(own), members((own - gone) | new))
 
     def events(self) -> list[Event]:
         """What others may want to know of it."""

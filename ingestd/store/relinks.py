@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ingestd.errors import InputError
 from ingestd.series import link, word
-from ingestd.store import events, regroup, schema, threads
+from ingestd.store import events, regroup, rows, schema, threads
 from ingestd.store.events import Event
 
 
@@ -74,6 +74,28 @@ async def take_back(connection: AsyncConnection, message: int) -> None:
     if not gone.rowcount:
         raise InputError("nothing was said of this mail")
     await _apply(connection, message)
+
+
+async def follow(connection: AsyncConnection, into: Mapping[int, int]) -> None:
+    """Let what was said of mails hold for those that they turned out to be: id -> id of the mail it is.
+
+    Of two words on one mail the newer holds. That a mail belongs to the very mail it is says nothing.
+    """
+    ids = {"ids": sorted({*into, *into.values()})}
+    found = await connection.execute(
+        text("""
+            DELETE FROM ingestd.relink
+            WHERE message = ANY (CAST(:ids AS bigint[])) OR target = ANY (CAST(:ids AS bigint[]))
+            RETURNING message, target, at
+        """),
+        ids,
+    )
+    said: dict[int, rows.Row] = {}
+    for row in sorted(found, key=lambda row: (row.at, row.message)):
+        message, target = into.get(row.message, row.message), into.get(row.target, row.target)
+        if message != target or row.message == row.target:
+            said[message] = {"message": message, "target": target, "at": row.at}
+    await rows.add(connection, schema.relink, said.values())
 
 
 async def _head(connection: AsyncConnection, message: int, series: int) -> int:

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ingestd.series import revise as revising
 from ingestd.series.values import CARRIED, Revision, Series
 from ingestd.store import heads, rows, schema
+from ingestd.store.changes import Changes, Member, Ref
 from ingestd.store.events import Event
 from ingestd.store.heads import Head, MemberRow
 
@@ -20,12 +21,17 @@ State = tuple[int, Series]  # (list, series without members)
 
 
 async def revise(
-    connection: AsyncConnection, touched: Collection[int], past: Sequence[State], present: Sequence[State]
+    connection: AsyncConnection,
+    touched: Collection[int],
+    past: Sequence[State],
+    present: Sequence[State],
+    changes: Changes | None = None,
 ) -> list[Event]:
     """Say anew what series supersede and carry: those that were touched, and those whose answer that may change.
 
     `touched`: ids of series that were made or changed. `past`, `present`: these and the removed ones as they were and
     as they are. `revise.revise` looks at a series and its direct neighbours only, so no other answer can change.
+    `changes` is told what is different then.
     """
     if not (touched or past):  # most mails are replies, which change no series
         return []
@@ -41,7 +47,12 @@ async def revise(
     # One that has just become widely shared, or is no longer, changes the neighbours of all who have it.
     turned = {key for key in changed if (counts[key] - growth[key] > WIDELY_SHARED) != (key in wide)}
     near = await heads.load(connection, set(touched) | await _sharing(connection, (set(changed) - wide) | turned))
-    ids = {head.id for head in near.values() if head.id in touched or _is_concerned(head, changed, wide, turned)}
+    concerned = {head.id for head in near.values() if _is_concerned(head, changed, wide, turned)}
+    if changes is not None:
+        changes.ties |= {(list_, f"r:{key}") for list_, key in changed} | {
+            (near[id_].list, f"r:{key}") for id_ in concerned for key in near[id_].series.revision_keys
+        }
+    ids = concerned | (set(touched) & near.keys())
     keys = {(near[id_].list, key) for id_ in ids for key in near[id_].series.revision_keys}
     counts |= await _count(connection, list(keys - set(counts)))
     narrow = {key for key in keys if counts[key] <= WIDELY_SHARED}
@@ -56,7 +67,7 @@ async def revise(
         own = {(known[id_].list, key) for key in known[id_].series.revision_keys} & narrow
         beside = set().union(*(holders[key] for key in own)) - {id_}
         revisions[id_] = revising.revise(bare[id_], [bare[other] for other in sorted(beside)])
-    return await _write(connection, known, revisions)
+    return await _write(connection, known, revisions, changes)
 
 
 def _is_concerned(head: Head, changed: Mapping[Key, list[Series]], wide: set[Key], turned: set[Key]) -> bool:
@@ -95,7 +106,10 @@ async def _sharing(connection: AsyncConnection, keys: Collection[Key]) -> set[in
 
 
 async def _write(
-    connection: AsyncConnection, known: Mapping[int, Head], revisions: Mapping[int, Revision]
+    connection: AsyncConnection,
+    known: Mapping[int, Head],
+    revisions: Mapping[int, Revision],
+    changes: Changes | None,
 ) -> list[Event]:
     """Write what differs; answer the events of it."""
     series_id = {(head.list, head.series.key): head.id for head in known.values()}
@@ -125,6 +139,9 @@ async def _write(
         }
         if any(head.row[name] != row[name] for name in row):
             changed.append(row)
+        if changes is not None:
+            key_of = {id_: key for (_, key), id_ in message_id.items()}
+            _tell(changes, head, row, carried, known, key_of)
         if whole.complete and not head.row["announced"]:
             log.append(Event("series-completed", list=head.list, series=id_))
         if older is not None and head.row["supersedes"] != older:
@@ -133,6 +150,57 @@ async def _write(
     await add_members(connection, new)
     await _update(connection, changed)
     return log
+
+
+def _tell(
+    changes: Changes,
+    head: Head,
+    row: rows.Row,
+    carried: Iterable[MemberRow],
+    known: Mapping[int, Head],
+    key_of: Mapping[int, str],
+) -> None:
+    """Note what is different."""
+
+    def named(series: int | None) -> Ref | None:
+        if series is None:
+            return None
+        return Ref(series, known[series].series.key if series in known else f"series {series}", series=True)
+
+    before = head.row
+    change = changes.one_series(head.id, head.list, head.series.key)
+    change.add("complete", before["complete"], row["complete"])
+    change.add("evidence", before["evidence"], row["evidence"])
+    change.add("supersedes", named(before["supersedes"]), named(row["supersedes"]))
+    change.add("carries", _members(head.carried, key_of), _members(carried, key_of))
+
+
+def _members(rows_: Iterable[MemberRow], key_of: Mapping[int, str]) -> frozenset[Member]:
+    """Carried members, as a field. `key_of`: message id -> key."""
+    return frozenset(
+        Member(number, Ref(message, key_of.get(message, f"message {message}"))) for number, message, _, _ in rows_
+    )
+
+
+async def tell_of_loss(connection: AsyncConnection, changes: Changes, gone: Collection[int]) -> None:
+    """Note what others superseded and carried of series that are about to go: with these it goes as well."""
+    found = await connection.execute(
+        text("""
+            SELECT id FROM ingestd.series WHERE supersedes = ANY (CAST(:gone AS bigint[]))
+            UNION
+            SELECT series FROM ingestd.series_patch WHERE posted_in = ANY (CAST(:gone AS bigint[]))
+        """),
+        {"gone": list(gone)},
+    )
+    beside = await heads.load(connection, set(found.scalars()) - set(gone))
+    lost = await heads.load(connection, gone)
+    for head in beside.values():
+        change = changes.one_series(head.id, head.list, head.series.key)
+        if head.row["supersedes"] in lost:
+            older = lost[head.row["supersedes"]]
+            change.add("supersedes", Ref(older.id, older.series.key, series=True), None)
+        kept = [member for member in head.carried if member[3] not in lost]
+        change.add("carries", _members(head.carried, {}), _members(kept, {}))
 
 
 async def _messages(connection: AsyncConnection, keys: Collection[tuple[int, str]]) -> dict[tuple[int, str], int]:

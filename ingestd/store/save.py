@@ -1,17 +1,17 @@
 """Store a batch of mails in one transaction: raw bytes, rows, deliveries, threads, series, events."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, text, update
+from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ingestd.mail import Mail
-from ingestd.series import fact, link
-from ingestd.store import events, quarantine, regroup, relinks, rows, schema, threads
+from ingestd.store import events, place, quarantine, regroup, rows, schema
 from ingestd.store.events import Event
+from ingestd.store.place import Reading
 from ingestd.store.values import Arrival, Stored
 
 Identity = tuple[int, str, str]  # (list, Message-ID, content key)
@@ -20,8 +20,13 @@ Identity = tuple[int, str, str]  # (list, Message-ID, content key)
 Rank = tuple[bool, str, bytes]
 
 
+def rank(mail: Mail, raw_sha256: bytes) -> Rank:
+    """The delivery with the least rank is the one that a mail's row is read from."""
+    return mail.munged, mail.mail_sha256, raw_sha256
+
+
 def _rank(arrival: Arrival) -> Rank:
-    return arrival.mail.munged, arrival.mail.mail_sha256, arrival.raw_sha256
+    return rank(arrival.mail, arrival.raw_sha256)
 
 
 @dataclass(slots=True)
@@ -30,6 +35,10 @@ class _Wanted:
 
     best: Arrival
     received_at: datetime
+
+    def reading(self, list_: int) -> Reading:
+        """As its best delivery here says it."""
+        return Reading(list_, self.best.mail, self.best.raw_sha256, self.received_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +63,12 @@ async def batch(connection: AsyncConnection, arrivals: Sequence[Arrival]) -> lis
     id_of = dict(zip(fresh, ids, strict=True)) | {identity: found.id for identity, found in there.items()}
     better = [identity for identity, found in there.items() if _rank(wanted[identity].best) < found.rank]
     log: list[Event] = []
-    touched = await _place(connection, wanted, fresh, better, id_of)
+    readings = {identity: found.reading(identity[0]) for identity, found in wanted.items()}
+    touched = await place.place(
+        connection,
+        {id_of[identity]: readings[identity] for identity in fresh},
+        {id_of[identity]: readings[identity] for identity in better},
+    )
     stored = _outcomes(arrivals, lists, id_of, set(fresh))
     await _deliver(connection, arrivals, lists, stored)
     log += [Event("message-created", list=identity[0], message=id_of[identity]) for identity in fresh]
@@ -118,66 +132,6 @@ async def _find(connection: AsyncConnection, identities: Sequence[Identity]) -> 
         (list_, message_id, content_key): _There(id_, (munged, mail_sha256, raw_sha256))
         for list_, message_id, content_key, id_, munged, mail_sha256, raw_sha256 in found
     }
-
-
-async def _place(
-    connection: AsyncConnection,
-    wanted: Mapping[Identity, _Wanted],
-    fresh: Sequence[Identity],
-    better: Sequence[Identity],
-    id_of: Mapping[Identity, int],
-) -> set[int]:
-    """Write the rows of new mails, and of mails with a better delivery; answer the threads to regroup."""
-    changed = [*fresh, *better]
-    # What a human said of a mail stays when it is read anew.
-    words = await relinks.words(connection, [id_of[identity] for identity in better]) if better else {}
-    keys = {
-        id_of[identity]: {
-            (identity[0], key)
-            for key in link.keys(replace(fact.of(wanted[identity].best.mail), belongs=words.get(id_of[identity])))
-        }
-        for identity in changed
-    }
-    loose = (
-        set()
-        if not better
-        else await threads.loosened(connection, {id_of[identity]: keys[id_of[identity]] for identity in better})
-    )
-    placed = await threads.link(connection, keys, loose)
-    if better:
-        # Only now: linking finds the thread of a mail by the keys it had.
-        messages = [id_of[identity] for identity in better]
-        for table in (schema.patch, schema.file, schema.trailer, schema.link, schema.link_key):
-            await connection.execute(delete(table).where(table.c.message.in_(messages)))
-    await rows.add(
-        connection,
-        schema.message,
-        [
-            {
-                "id": id_of[identity],
-                "list": identity[0],
-                "message_id": identity[1],
-                "content_key": identity[2],
-                "identity": rows.identity(identity[1], identity[2]),
-                "key": identity[1],
-                "raw_sha256": wanted[identity].best.raw_sha256,
-                "received_at": wanted[identity].received_at,
-                "thread": placed[id_of[identity]],
-                **rows.message(wanted[identity].best.mail),
-            }
-            for identity in fresh
-        ],
-    )
-    for identity in better:
-        await connection.execute(
-            update(schema.message)
-            .where(schema.message.c.id == id_of[identity])
-            .values(raw_sha256=wanted[identity].best.raw_sha256, **rows.message(wanted[identity].best.mail))
-        )
-    for table, made in rows.parts({id_of[identity]: wanted[identity].best.mail for identity in changed}).items():
-        await rows.add(connection, table, made)
-    await threads.write_keys(connection, keys)
-    return set(placed.values())
 
 
 def _outcomes(

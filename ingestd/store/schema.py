@@ -325,3 +325,13 @@ quarantine_ended = Table(
     _required("outcome", Text),
     Column("reason", Text),
 )
+
+# How far a reparse has come. The scope is a List-Id, or empty for all lists.
+reparse = Table(
+    "reparse",
+    metadata,
+    Column("scope", Text, primary_key=True),
+    _required("after", BigInteger),
+    _required("parser_version", Integer),
+    _required("grouping_version", Integer),
+)

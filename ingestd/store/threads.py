@@ -8,25 +8,29 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ingestd.series.values import GROUPING_VERSION
 from ingestd.store import rows, schema
+from ingestd.store.changes import Changes
 
 Key = tuple[int, str]  # (list, link key)
 _Node = int | Key | tuple[str, int]  # a mail, a key, ("thread", id)
 
 
 async def link(
-    connection: AsyncConnection, keys: Mapping[int, Collection[Key]], loose: Collection[int]
+    connection: AsyncConnection,
+    keys: Mapping[int, Collection[Key]],
+    loose: Collection[int],
+    changes: Changes | None = None,
 ) -> dict[int, int]:
     """Say in which thread each mail is now; bind threads that share a key.
 
     `keys`: message id -> all its keys, for mails that are new or whose keys changed. Writing them to `link_key` is the
     caller's. `loose`: threads that lost keys: their mails are linked anew, since they may have come apart.
     Answers message id -> thread id for the mails of `keys` and of loose threads. New threads are stored, and what
-    stands in a bound thread is moved.
+    stands in a bound thread is moved. `changes` is told of the mails that were there and are in another thread now.
     """
     wanted = {message: set(own) for message, own in keys.items()}
     home = await _loosen(connection, loose, wanted)
     components = _join(wanted, await _sharing(connection, wanted, loose))
-    return await _settle(connection, components, wanted, home)
+    return await _settle(connection, components, wanted, home, changes)
 
 
 async def loosened(connection: AsyncConnection, keys: Mapping[int, Collection[Key]]) -> set[int]:
@@ -133,6 +137,7 @@ async def _settle(
     components: Iterable[tuple[set[int], set[int]]],
     wanted: Mapping[int, set[Key]],
     home: Mapping[int, int],
+    changes: Changes | None,
 ) -> dict[int, int]:
     """Give each component its thread: the smallest there is, else a new one.
 
@@ -168,8 +173,11 @@ async def _settle(
             for thread, messages in zip(ids, fresh, strict=True)
         ],
     )
-    await _bind(connection, bound)
-    await _move(connection, {message: placed[message] for message in home})
+    await _bind(connection, bound, changes)
+    moved = await _move(connection, {message: placed[message] for message in home})
+    if changes is not None:
+        for id_, list_, key, old, new in moved:
+            changes.mail(id_, list_, key).add("thread", old, "a new one" if new in ids else new)
     return placed
 
 
@@ -182,7 +190,7 @@ async def _versions(connection: AsyncConnection, threads: Collection[int]) -> di
     return {row.id: row.grouping_version for row in found}
 
 
-async def _bind(connection: AsyncConnection, bound: Mapping[int, int]) -> None:
+async def _bind(connection: AsyncConnection, bound: Mapping[int, int], changes: Changes | None) -> None:
     """Move all that stands in a bound thread into the one that stays; the old id becomes an alias.
 
     The newest program that has grouped any of it is the one that may go on grouping it.
@@ -197,21 +205,35 @@ async def _bind(connection: AsyncConnection, bound: Mapping[int, int]) -> None:
             """),
             {"kept": kept, "thread": thread},
         )
-        for table in (schema.message, schema.series, schema.thread_alias):
+        message = schema.message
+        moved = await connection.execute(
+            update(message)
+            .where(message.c.thread == thread)
+            .values(thread=kept)
+            .returning(message.c.id, message.c.list, message.c.key)
+        )
+        if changes is not None:
+            for id_, list_, key in moved:
+                changes.mail(id_, list_, key).add("thread", thread, kept)
+        for table in (schema.series, schema.thread_alias):
             await connection.execute(update(table).where(table.c.thread == thread).values(thread=kept))
         await connection.execute(insert(schema.thread_alias).values(id=thread, thread=kept))
         await connection.execute(delete(schema.thread).where(schema.thread.c.id == thread))
 
 
-async def _move(connection: AsyncConnection, placed: Mapping[int, int]) -> None:
-    """Move the mails of threads that came apart to where they are now."""
-    if placed:
-        await connection.execute(
-            text("""
-                UPDATE ingestd.message m
-                SET thread = w.thread
-                FROM unnest(CAST(:messages AS bigint[]), CAST(:threads AS bigint[])) AS w (message, thread)
-                WHERE m.id = w.message AND m.thread <> w.thread
-            """),
-            {"messages": list(placed), "threads": list(placed.values())},
-        )
+async def _move(connection: AsyncConnection, placed: Mapping[int, int]) -> list[tuple[int, int, str, int, int]]:
+    """Move the mails of threads that came apart to where they are now; answer (id, list, key, old, new thread) each."""
+    if not placed:
+        return []
+    moved = await connection.execute(
+        text("""
+            UPDATE ingestd.message m
+            SET thread = w.thread
+            FROM unnest(CAST(:messages AS bigint[]), CAST(:threads AS bigint[])) AS w (message, thread),
+                 ingestd.message was
+            WHERE m.id = w.message AND was.id = m.id AND m.thread <> w.thread
+            RETURNING m.id, m.list, m.key, was.thread AS old, m.thread AS new
+        """),
+        {"messages": list(placed), "threads": list(placed.values())},
+    )
+    return [(row.id, row.list, row.key, row.old, row.new) for row in moved]

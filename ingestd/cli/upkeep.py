@@ -1,0 +1,80 @@
+"""What keeps a database in order: reparse."""
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from ingestd.cli.command import config_of, ingestd, run, shown
+
+if TYPE_CHECKING:
+    from ingestd.reparse import Line, Totals
+
+PROGRESS_SECONDS = 5.0
+
+
+@ingestd.command()
+@click.option("--dry-run", is_flag=True, help="Only print what would change.")
+@click.option("--list", "list_id", metavar="LIST-ID", default="", help="The mails of this list only.")
+@click.pass_context
+def reparse(context: click.Context, dry_run: bool, list_id: str) -> None:
+    """Read all stored mail again by today's rules, beside live mail, and print what changed."""
+    import contextlib
+
+    from ingestd import daemon
+    from ingestd.reparse import Reparse
+    from ingestd.store import walk
+
+    config = config_of(context)
+
+    async def work() -> "Totals":
+        async with daemon.open_store(config) as database, contextlib.AsyncExitStack() as stack:
+            if not dry_run:
+                await stack.enter_async_context(walk.alone(database))
+
+            async def tell(lines: "Iterable[Line]") -> None:
+                async with database.transaction() as connection:
+                    names = await walk.names(connection)
+                for what, list_, key, happened in lines:
+                    click.echo(f"{what} {shown(key)} on {shown(names[list_])}: {shown(happened)}")
+
+            with _progress() as progress:
+                one = Reparse(database, list_id, rehearse=dry_run, progress=progress)
+                await one.run(tell)
+            return one.totals
+
+    totals = run(config, work())
+    if totals.after:
+        click.echo(f"went on after mail {totals.after}, where the last one was stopped", err=True)
+    click.echo(f"{'would be ' if dry_run else ''}reparsed: {totals}", err=True)
+
+
+@contextmanager
+def _progress() -> "Iterator[Callable[[Totals], None]]":
+    """Show how far it is: a line that changes on a terminal, else a log line every few seconds."""
+    import structlog
+
+    shown_at = time.monotonic()
+    terminal = sys.stderr.isatty()
+
+    def show(totals: "Totals") -> None:
+        nonlocal shown_at
+        now = time.monotonic()
+        if now - shown_at < (0.2 if terminal else PROGRESS_SECONDS):
+            return
+        shown_at = now
+        if terminal:
+            sys.stderr.write(f"\r{totals.read} of {totals.mails} mails read\x1b[K")
+            sys.stderr.flush()
+        else:
+            structlog.get_logger().info("reparse_progress", read=totals.read, mails=totals.mails)
+
+    try:
+        yield show
+    finally:
+        if terminal:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
