@@ -5,8 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ingestd.ingest import COST
 from ingestd.mail.parse import parse
+from ingestd.reception import COST
 
 LINES = 250_000
 HEAD = "From: A <a@example.org>\nSubject: [PATCH] x\nMessage-ID: <a@b>\nContent-Type: text/plain; charset=utf-8\n"

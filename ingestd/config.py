@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import unquote
 
 import msgspec
 from msgspec import Meta, Struct, inspect
@@ -299,14 +300,15 @@ def show(config: Config) -> dict[str, Any]:
 def mask_url(url: str) -> str:
     """A database URL as it may be shown to people: without passwords."""
     head, mark, tail = url.partition("://")
-    place, question, query = tail.partition("?")
-    if "@" not in place and "@" in query and "=" not in query.partition("@")[0]:  # a password with a question mark
-        place, question, query = tail, "", ""
-    credentials, at, rest = place.rpartition("@")
+    # A password may have any character, though it should not: all up to the last @ may be one.
+    credentials, at, rest = tail.rpartition("@")
     if ":" in credentials:
         credentials = f"{credentials.partition(':')[0]}:{MASK}"
+    elif at:
+        credentials, at, rest = "", "", tail
+    rest, question, query = rest.partition("?")
     parts = [
-        f"{name}={MASK}" if name.lower() in {"password", "sslpassword"} else part
+        f"{name}={MASK}" if unquote(name).lower() in {"password", "sslpassword"} else part
         for part in query.split("&")
         for name in [part.partition("=")[0]]
     ]

@@ -15,8 +15,8 @@ import structlog
 from ingestd import metrics, systemd
 from ingestd.config import Config
 from ingestd.errors import IngestdError, UnavailableError, UserError
-from ingestd.ingest import Ingest
 from ingestd.postgres import Postgres, attach, default_directory
+from ingestd.reception import Ingest
 from ingestd.service import Service, raise_descriptors, write_lists
 from ingestd.store import engine, migrate, watch
 from ingestd.store.engine import Database
@@ -231,7 +231,7 @@ async def prepare(config: Config, database: Database) -> None:
 
 def announce(addresses: list[str]) -> None:
     """Tell a person at a terminal where mail goes, and how to send a first patch."""
-    for address in addresses:
-        print(f"ingestd: listening on {address}", flush=True)  # noqa: T201 - this is for the person who started it
     command = f"git format-patch -1 --stdout | {sys.executable} -m ingestd deliver --list demo.example.org"
-    print(f"ingestd: try it, in any git checkout: {command}", flush=True)  # noqa: T201
+    lines = [*(f"listening on {address}" for address in addresses), f"try it, in any git checkout: {command}"]
+    with contextlib.suppress(OSError):  # nobody may be there to read it
+        print(*(f"ingestd: {line}" for line in lines), sep="\n", flush=True)  # noqa: T201 - for who started it

@@ -1,25 +1,21 @@
 """The one road in: bytes -> parsed -> stored. Listener, import and replay all come through here."""
 
 import asyncio
-import contextlib
 import hashlib
-import re
 import time
 import traceback
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
 import structlog
 
 from ingestd import metrics
-from ingestd.errors import Full, MailError, Permanent, Temporary
-from ingestd.gate import Gate
+from ingestd.errors import MailError, Permanent, Temporary
 from ingestd.mail import Mail, authentication
 from ingestd.mail.parse import parse
-from ingestd.store import engine, quarantine, save
+from ingestd.store import engine, migrate, quarantine, save
 from ingestd.store.engine import Connection, Database, Fault
 from ingestd.store.values import Arrival, Envelope, Poison, Stored
 
@@ -34,21 +30,6 @@ BATCH_ROWS = 20_000
 
 # A List-Id that is longer is none (RFC 2919 section 3 allows 255 octets).
 LONGEST_LIST_ID = 255
-
-# A mail longer than this is parsed in a thread, so that the listener goes on answering.
-LONG_MAIL = 256 * 1024
-
-# What parsing and storing a mail takes of memory, in octets for each of its own: bench/memory.py measures it.
-# The dearest is text with a character outside the basic plane, which Python keeps in four octets for every character.
-COST = 24
-
-# Seconds that a mail which has come in whole waits for memory. Its mail server waits ten minutes (RFC 5321 4.5.3.2.6).
-HOLD_WAIT = 300.0
-
-# The queue id of a mail that could not be parsed: of its topmost Received, among its first octets. A CR counts as part
-# of its line; were it told apart, the time would double with each line.
-QUEUE_ID = re.compile(rb"^Received:[^\n]*(?:\n[ \t][^\n]*)*?\sid\s+([\w.:+-]{1,100})", re.IGNORECASE | re.MULTILINE)
-HEAD = 4096
 
 # So many mails in quarantine, with none stored between, are no longer the mails' fault.
 POISON_LIMIT = 20
@@ -170,6 +151,7 @@ class Committer:
         self._arrived: dict[asyncio.Future[Outcome], float] = {}  # in order
         self._bell = asyncio.Event()
         self._poisons = 0  # quarantined, since a mail was stored
+        self._poisoned = 0.0  # when the last of them was
         self._unstorable = 0  # refused by the database, each alone, since a mail was stored
         self._failed: float | None = None  # when the last batch could not be stored, if none was since
         self._since: float | None = None  # when the transaction under way began
@@ -186,6 +168,7 @@ class Committer:
         try:
             with metrics.INGEST_SECONDS.labels("commit").time():
                 async with self._database.ingest() as connection:
+                    await migrate.require(connection)
                     yield connection
             metrics.LAST_COMMIT.set_to_current_time()
         finally:
@@ -193,8 +176,11 @@ class Committer:
 
     @property
     def closed(self) -> bool:
-        """Whether so many mails in a row went to quarantine that we must be at fault: no more of these is taken."""
-        return self._poisons >= POISON_LIMIT
+        """Whether so many mails in a row went to quarantine that we must be at fault: no more of these is taken.
+
+        Until one is stored; or for a minute, after which one more is tried: nobody may send any while we say so.
+        """
+        return self._poisons >= POISON_LIMIT and time.monotonic() - self._poisoned < FAULT_SECONDS
 
     @property
     def failing(self) -> bool:
@@ -268,7 +254,17 @@ class Committer:
 
     async def _commit(self, mails: Sequence[Arrival | Poison]) -> list[Outcome]:
         stored = iter(await self._store([mail for mail in mails if isinstance(mail, Arrival)]))
-        return [await self._quarantine(mail) if isinstance(mail, Poison) else next(stored) for mail in mails]
+        kept = iter(await self._quarantine_all([mail for mail in mails if isinstance(mail, Poison)]))
+        return [next(kept) if isinstance(mail, Poison) else next(stored) for mail in mails]
+
+    async def _quarantine_all(self, poisons: Sequence[Poison]) -> list[Outcome]:
+        """Keep mails that cannot be stored, one by one. A database that is gone is waited for only once."""
+        outcomes: list[Outcome] = []
+        for poison in poisons:
+            outcomes.append(await self._quarantine(poison))
+            if isinstance(outcomes[-1], MailError) and not isinstance(outcomes[-1], Closed):
+                break
+        return outcomes + [Temporary(str(outcomes[-1])) for _ in poisons[len(outcomes) :]]
 
     async def _store(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
         """A batch that fails on one mail is tried again mail by mail; a lost connection or race once as a whole."""
@@ -322,10 +318,12 @@ class Committer:
         """Find the mail that made the batch fail: each alone, and the bad ones to quarantine."""
         if len(arrivals) > 1:
             outcomes: list[Outcome] = []
+            unstorable = 0  # in a row, in this batch
             for arrival in arrivals:
                 outcomes += await self._store([arrival])
+                unstorable = unstorable + 1 if isinstance(outcomes[-1], Unstorable) else 0
                 gone = isinstance(outcomes[-1], MailError) and not isinstance(outcomes[-1], Closed | Unstorable)
-                if gone or self._unstorable >= UNSTORABLE_LIMIT:
+                if gone or unstorable >= UNSTORABLE_LIMIT:
                     break  # the others would fare the same
             return outcomes + [Temporary(str(outcomes[-1])) for _ in arrivals[len(outcomes) :]]
         (arrival,) = arrivals
@@ -346,7 +344,9 @@ class Committer:
             return error
         except Exception as error:  # noqa: BLE001 - whatever it is, the mail is not stored: the mail server keeps it
             return self._give_up(error)
-        self._poisons += fresh
+        if fresh:
+            self._poisons += 1
+            self._poisoned = time.monotonic()
         return []
 
 
@@ -371,120 +371,3 @@ def _rows(mail: Arrival | Poison) -> int:
     if isinstance(mail, Poison):
         return 1
     return 10 + len(mail.mail.files) + len(mail.mail.trailers) + len(mail.mail.links) + len(mail.mail.references)
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How much mail is taken at once."""
-
-    mails: int
-    bytes: int  # of memory, while mails are parsed and stored
-    wait: float  # seconds that a peer waits for room before its mail
-
-
-class Ingest:
-    """What the listener hands mail to."""
-
-    def __init__(self, database: Database, router: Router, bounds: Bounds) -> None:
-        """`router` may be replaced; `bounds` by `rebound`."""
-        self.router = router
-        self.committer = Committer(database)
-        self.mails = Gate(bounds.mails)
-        self.memory = Gate(bounds.bytes)
-        self._wait = bounds.wait
-
-    def rebound(self, bounds: Bounds) -> None:
-        """Replace the bounds."""
-        self._wait = bounds.wait
-        self.mails.limit = bounds.mails
-        self.memory.limit = bounds.bytes
-
-    def accepts(self, recipient: str) -> bool:
-        """Whether mail for `recipient` is taken."""
-        return self.router.accepts(recipient)
-
-    @asynccontextmanager
-    async def room(self) -> AsyncIterator[None]:
-        """Room for one mail, from before its first octet to its outcome. Full when none comes free in time."""
-        async with self._full(self.mails, 1, self._wait):
-            yield
-
-    @asynccontextmanager
-    async def hold(self, size: int) -> AsyncIterator[None]:
-        """Memory for a mail of `size` octets that has come in whole, until its outcome. Full when it took too long.
-
-        How much a mail takes while it is parsed and stored: measured, COST times its octets at most.
-        """
-        async with self._full(self.memory, size * COST, HOLD_WAIT):
-            yield
-
-    @asynccontextmanager
-    async def _full(self, gate: Gate, size: int, patience: float) -> AsyncIterator[None]:
-        async with contextlib.AsyncExitStack() as stack:
-            try:
-                await stack.enter_async_context(gate.enter(size, patience))
-            except TimeoutError as error:
-                log.warning("queue_full", mails=self.mails.used, bytes=self.memory.used)
-                raise Full from error
-            yield
-
-    async def take(
-        self,
-        raw: bytes,
-        *,
-        envelope_from: str | None,
-        recipients: Sequence[str],
-        peer: str,
-        list_id: str | None = None,
-        origin: str = "lmtp",
-    ) -> str:
-        """Store one mail; return once it is committed. MailError, with the reply for the peer, when it is not.
-
-        Returns what it is called in the log and in the rows: `message 17`, one number for each list, or `quarantined`.
-        """
-        began = time.monotonic()
-        envelope = Envelope(datetime.now(UTC), envelope_from, peer)
-        metrics.MESSAGE_BYTES.observe(len(raw))
-        try:
-            with metrics.INGEST_SECONDS.labels("parse").time():
-                if len(raw) > LONG_MAIL:
-                    mail = await asyncio.to_thread(read, raw, envelope, self.router, recipients, list_id)
-                else:
-                    mail = read(raw, envelope, self.router, recipients, list_id)
-        except Permanent:
-            metrics.MESSAGES.labels(origin, "refused").inc()
-            raise
-        outcome = await self.committer.put(mail)
-        facts: dict[str, object] = {"peer": peer, "recipients": len(recipients), "bytes": len(raw)} | _facts(mail)
-        seconds = round(time.monotonic() - began, 4)
-        if isinstance(outcome, MailError):
-            metrics.MESSAGES.labels(origin, "deferred").inc()
-            log.warning("mail_deferred", error=str(outcome), seconds=seconds, **facts)
-            raise outcome
-        metrics.INGEST_SECONDS.labels("total").observe(seconds)
-        if not outcome:
-            metrics.MESSAGES.labels(origin, "quarantined").inc()
-            log.warning("mail_quarantined", seconds=seconds, **facts)
-        else:
-            repeat = all(stored.repeat for stored in outcome)
-            metrics.MESSAGES.labels(origin, "repeat" if repeat else "new").inc()
-            for defect in mail.mail.defects if isinstance(mail, Arrival) and not repeat else ():
-                metrics.PARSE_DEFECTS.labels(defect).inc()
-        for stored in outcome:
-            log.info(
-                "mail_stored",
-                list=stored.list_id,
-                outcome="repeat" if stored.repeat else "new",
-                message=stored.message,
-                seconds=seconds,
-                **facts,
-            )
-        return f"message {','.join(str(stored.message) for stored in outcome)}" if outcome else "quarantined"
-
-
-def _facts(mail: Arrival | Poison) -> dict[str, object]:
-    """What a log line says of a mail: ids, never text. The queue id is the mail server's name for it."""
-    if isinstance(mail, Poison):
-        found = QUEUE_ID.search(mail.raw[:HEAD])
-        return {"raw_sha256": mail.raw_sha256.hex(), "queue_id": None if found is None else found[1].decode()}
-    return {"message_id": mail.mail.message_id, "queue_id": mail.mail.queue_id}

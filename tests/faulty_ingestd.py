@@ -5,11 +5,11 @@
 
 import sys
 
-from ingestd import cli, ingest
+from ingestd import cli, ingest, reception
 from ingestd.mail import Mail
 from ingestd.mail.parse import parse
 
-real_take = ingest.Ingest.take
+real_take = reception.Reception.take
 
 
 def fail_to_parse(raw: bytes) -> Mail:
@@ -19,14 +19,14 @@ def fail_to_parse(raw: bytes) -> Mail:
     return parse(raw)
 
 
-async def fail_to_take(self: ingest.Ingest, raw: bytes, **facts: object) -> str:
+async def fail_to_take(self: reception.Reception, raw: bytes, **facts: object) -> str:
     if b"X-Fault: unforeseen" in raw:
         raise ZeroDivisionError("a secret of ours")
     return await real_take(self, raw, **facts)  # type: ignore[arg-type]
 
 
 ingest.parse = fail_to_parse  # type: ignore[attr-defined]
-ingest.Ingest.take = fail_to_take  # type: ignore[method-assign]
+reception.Reception.take = fail_to_take  # type: ignore[method-assign]
 if __name__ == "__main__":
     sys.argv[0] = "ingestd"
     cli.main()

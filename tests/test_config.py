@@ -125,6 +125,9 @@ def test_the_databases_url(tmp_path: Path) -> None:
         "postgresql://user:p?s3cret@host/x",
         "postgresql://user:p#s3cret@host/x",
         "postgresql://user:p/s3cret@host/x",
+        "postgresql://user:p?s3=cret@host/x",
+        "postgresql://user:s3/cret?x=y@host/x",
+        "postgresql://user@host/x?pass%77ord=s3cret",
     ],
 )
 def test_show_masks_secrets(tmp_path: Path, url: str) -> None:

@@ -43,8 +43,9 @@ def migrate(context: click.Context, sql: bool) -> None:
     async def work() -> None:
         async with daemon.open_database(config) as database:
             done = await migrations.upgrade(database)
-            state = "migrated to" if done else "already at"
-            click.echo(f"database {database.name}: {state} schema {migrations.head()}")
+            async with database.transaction() as connection:
+                version = await migrations.current(connection)
+            click.echo(f"database {database.name}: {'migrated to' if done else 'already at'} schema {version}")
 
     run(config, work())
 

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable
 MAX_RESULTS = 50  # of a mail; what is beyond them stays in the headers
 MAX_LENGTH = 500  # of a result, in characters
 
-# A quoted string (RFC 5322 section 3.2.4), a character that matters, or a run of others.
-_PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|\\.|[();]|[^"\\();]+|.', re.DOTALL)
+# A quoted pair (RFC 5322 section 3.2.1), a character that matters, or a run of others.
+_PIECE = re.compile(r'\\.|[();"]|[^"\\();]+|.', re.DOTALL)
 
 
 def results(headers: Iterable[tuple[str, str]], trusted: Collection[str]) -> tuple[str, ...]:
@@ -36,11 +36,19 @@ def results(headers: Iterable[tuple[str, str]], trusted: Collection[str]) -> tup
 
 
 def _segments(value: str) -> list[str]:
-    """What stands between semicolons, without comments (RFC 5322 section 3.2.2), blanks made one."""
+    """What stands between semicolons, without comments (RFC 5322 section 3.2.2), blanks made one.
+
+    A quotation mark within a comment says nothing: comments hold what the sender said, who must not end them by it.
+    """
     segments: list[list[str]] = [[]]
     depth = 0
+    quoted = False
     for piece in _PIECE.findall(value):
-        if piece == "(":
+        if piece == '"' and not depth:
+            quoted = not quoted
+        if quoted:
+            segments[-1].append(piece)
+        elif piece == "(":
             depth += 1
             segments[-1].append(" ")
         elif piece == ")":

@@ -14,7 +14,7 @@ from ingestd import errors
 from ingestd.receive import address, wire
 from ingestd.receive.dots import Unstuffer
 from ingestd.receive.limits import Access, Limits
-from ingestd.receive.sink import Sink
+from ingestd.receive.sink import Reception, Sink
 from ingestd.receive.spool import Spool
 from ingestd.receive.wire import Phase
 
@@ -38,6 +38,7 @@ class Transaction:
     utf8: bool
     local_delivery: bool  # XLIST was given: the caller decides where the mail goes
     list_id: str | None
+    reception: Reception
     recipients: list[str] = field(default_factory=list)
     asked: int = 0  # RCPT commands, refused ones too
 
@@ -235,6 +236,7 @@ class Session(wire.Wire):
         elif not sender.isascii() and "SMTPUTF8" not in parameters:
             self._refuse("553 5.6.7 Address needs SMTPUTF8")
         elif size > self.limits.max_size:
+            self._count_junk()
             log.info("mail_refused", peer=self.peer, bytes=size, outcome=TOO_BIG)
             self.say(TOO_BIG)
         else:
@@ -244,6 +246,7 @@ class Session(wire.Wire):
                 utf8="SMTPUTF8" in parameters,
                 local_delivery="XLIST" in parameters,
                 list_id=address.decode_xtext(list_id) if list_id else None,
+                reception=self._sink.begin(),
             )
             self.say("250 2.1.0 Ok")
 
@@ -304,7 +307,7 @@ class Session(wire.Wire):
 
     def _add_recipient(self, transaction: Transaction, recipient: str) -> str:
         try:
-            known = transaction.local_delivery or self._sink.accepts(recipient)
+            known = transaction.local_delivery or transaction.reception.accepts(recipient)
         except Exception as error:  # noqa: BLE001 - the other recipients don't suffer from it
             return "451 4.3.0 " + self.log_fault("recipient_failed", error)
         if not known:
@@ -410,7 +413,7 @@ class Session(wire.Wire):
             async with self._sink.hold(spool.size):
                 raw = spool.read()
                 spool.clear()
-                name = await self._sink.take(
+                name = await transaction.reception.take(
                     raw,
                     envelope_from=transaction.sender,
                     recipients=tuple(transaction.recipients),

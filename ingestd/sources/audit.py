@@ -48,7 +48,8 @@ async def _archive(database: Database, batch: list[tuple[str, bytes]], list_id: 
     good = [(origin, mail.mail) for origin, mail in read if isinstance(mail, Arrival)]
     bad = [(origin, mail) for origin, mail in read if not isinstance(mail, Arrival)]
     async with database.transaction() as connection:
-        here = await audit.stored(connection, [(mail.message_id, mail.content_key) for _, mail in good], list_id)
+        identities = [(mail.message_id, mail.content_key) for _, mail in good]
+        here = await audit.stored(connection, identities, None if list_id is None else list_id.lower())
         absent = [mail.message_id for (_, mail), there in zip(good, here, strict=True) if not there]
         known = await audit.known(connection, absent) if absent else set()
         kept = await audit.quarantined(connection, [mail.raw_sha256 for _, mail in bad]) if bad else set()
@@ -68,11 +69,17 @@ async def _log(database: Database, path: Path, recipients: Iterable[str]) -> Asy
         here = await audit.delivered(connection, [handover.queue_id for handover in handovers])
         kept = await audit.queue_ids_in_quarantine(connection)
     times = Counter(handover.queue_id for handover in handovers)
-    delivered = {queue_id for queue_id, _ in here}
+    named = {(queue_id, message_id) for queue_id, message_id, _ in here}
+    stored = {(queue_id, row) for queue_id, _, row in here}
+    delivered = {queue_id for queue_id, _ in named}
     for handover in handovers:
-        # A log may have the Message-ID otherwise than we read it; only where a queue id came twice it has to decide.
-        exact = (handover.queue_id, handover.message_id) in here
-        there = exact or (handover.queue_id in delivered and times[handover.queue_id] == 1)
+        # A log may have the Message-ID otherwise than we read it: then the rows decide that our reply named. Where it
+        # named none, in older logs, the queue id alone, if it came once: it comes again after a while.
+        there = (handover.queue_id, handover.message_id) in named
+        if handover.rows:
+            there = there or all((handover.queue_id, row) in stored for row in handover.rows)
+        else:
+            there = there or (handover.queue_id in delivered and times[handover.queue_id] == 1)
         why = "acknowledged but missing" if handover.ours else handover.status
         yield Finding(
             handover.message_id or "no Message-ID",

@@ -12,7 +12,8 @@ from typing import IO
 
 from ingestd.errors import InputError
 
-OUR_REPLY = "250 2.0.0 Stored"  # what receive.session answers; both servers log it
+# What receive.session answers; both servers log it. It names the rows, one for each list.
+_OURS = re.compile(r"250 2\.0\.0 Stored(?: as (?:message (?P<rows>\d+(?:,\d+)*)|quarantined))?")
 
 # Postfix: `host postfix/lmtp[1]: 4XYZ: to=<a@b>, ..., status=sent (250 2.0.0 Stored)`.
 _POSTFIX = re.compile(r"postfix[^ ]*/(?P<program>\w+)\[\d+\]: (?P<id>[0-9A-Za-z]{5,}): (?P<rest>.*)")
@@ -39,6 +40,7 @@ class Handover:
     message_id: str | None  # as logged; a server may cut a long one
     status: str  # of the last attempt: sent, deferred, bounced or what else the server calls it
     ours: bool = False  # our own 250 is in the log
+    rows: tuple[int, ...] = ()  # which it named: ids of messages
 
 
 def is_log(path: Path) -> bool:
@@ -79,16 +81,19 @@ def read(path: Path, recipients: Iterable[str] = ()) -> list[Handover]:
                 message_ids[id_] = message_id
             if attempt is None:
                 continue
-            to, status, ours = attempt
+            to, status, ours, rows = attempt
             if ours or any(fnmatchcase(to.lower(), pattern) for pattern in wanted):
                 known = message_ids.get(id_)
                 handover = found.setdefault((id_, known), Handover(id_, known, status))
-                handover.status, handover.ours = status, handover.ours or ours
+                handover.status, handover.ours, handover.rows = status, handover.ours or ours, rows or handover.rows
     return list(found.values())
 
 
-def _lines(path: Path) -> Iterator[tuple[str, str | None, tuple[str, str, bool] | None]]:
-    """Each line that says something of a mail: (queue id, Message-ID, (recipient, outcome, our 250))."""
+_Attempt = tuple[str, str, bool, tuple[int, ...]]  # recipient, outcome, whether it was our 250, the rows it named
+
+
+def _lines(path: Path) -> Iterator[tuple[str, str | None, _Attempt | None]]:
+    """Each line that says something of a mail: (queue id, Message-ID, attempt to deliver it)."""
     with _open(path) as lines:
         for line in lines:
             if match := _POSTFIX.search(line):
@@ -101,8 +106,14 @@ def _lines(path: Path) -> Iterator[tuple[str, str | None, tuple[str, str, bool] 
                 status = _EXIM_STATUS.get(match["mark"], "")
             else:
                 continue
-            attempt = (tried["to"], status, OUR_REPLY in line) if tried else None
+            attempt = _attempt(tried["to"], status, line) if tried else None
             yield match["id"], said["message_id"] if said else None, attempt
+
+
+def _attempt(to: str, status: str, line: str) -> _Attempt:
+    reply = _OURS.search(line)
+    rows = reply["rows"] if reply else None
+    return to, status, reply is not None, tuple(map(int, rows.split(","))) if rows else ()
 
 
 def _open(path: Path) -> IO[str]:

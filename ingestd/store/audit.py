@@ -48,18 +48,18 @@ async def quarantined(connection: AsyncConnection, digests: Sequence[bytes]) -> 
     return {bytes(digest) for digest in found.scalars()}
 
 
-async def delivered(connection: AsyncConnection, queue_ids: Sequence[str]) -> set[tuple[str, str]]:
-    """The (queue id, Message-ID) of the deliveries with these queue ids."""
+async def delivered(connection: AsyncConnection, queue_ids: Sequence[str]) -> set[tuple[str, str, int]]:
+    """The (queue id, Message-ID, message id) of the deliveries with these queue ids."""
     found = await connection.execute(
         text("""
-            SELECT DISTINCT d.queue_id, m.message_id
+            SELECT DISTINCT d.queue_id, m.message_id, m.id
             FROM ingestd.delivery d
             JOIN ingestd.message m ON m.id = d.message
             WHERE d.queue_id = ANY (CAST(:ids AS text[]))
         """),
         {"ids": list(queue_ids)},
     )
-    return {(queue_id, message_id) for queue_id, message_id in found}
+    return {(queue_id, message_id, id_) for queue_id, message_id, id_ in found}
 
 
 async def queue_ids_in_quarantine(connection: AsyncConnection) -> set[str]:

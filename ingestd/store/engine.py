@@ -28,6 +28,10 @@ PIN_DURABILITY = """
 """
 READ_ONLY = "25006"  # SQLSTATE read_only_sql_transaction
 
+# SQLSTATEs (beside class 08) of what passes at once: races, a server that stops or starts, one that is no primary any
+# more, and 0A000, which a statement says whose table a migration has changed under it ("cached plan is invalid").
+_PASSING = {"0A000", "40001", "40P01", "57P01", "57P02", "57P03", READ_ONLY}
+
 # Any number, as long as every ingestd uses the same. Spells "ingest".
 INGEST_LOCK = 0x696E67657374
 
@@ -253,7 +257,7 @@ def judge(error: BaseException) -> Fault:
     if state is not None:
         if state.startswith(("22", "54")):
             return Fault.DATA
-        if state.startswith("08") or state in {"40001", "40P01", "57P01", "57P02", "57P03", READ_ONLY}:
+        if state.startswith("08") or state in _PASSING:
             return Fault.RETRY
         return Fault.OURS if state.startswith(("21", "23", "42", "P0", "XX")) else Fault.TEMPORARY
     if isinstance(error, DBAPIError):

@@ -20,7 +20,8 @@ CATEGORIES = {
     "series-removed": "a later mail showed that its mails belong to other series",
     "series-superseded": "a newer version of the series is there; the payload names it",
     "series-stalled": "patches of a series are missing, and none came for `series.stalled_after`; once a series, and"
-    " not for one whose mails came more than 7 days after their Date: that is an archive",
+    " not for one whose mails all came more than 7 days after their Date, or that is older than 90 days: that is an"
+    " archive",
     "mail-relinked": "a human said to which series a mail belongs, or took that back",
     "mail-quarantined": "a mail our code failed on is kept raw in quarantine; the payload names the entry",
     "mail-replayed": "a mail came out of quarantine and is stored now; the payload names the entry",

@@ -48,9 +48,15 @@ async def past(database: Database, after: int) -> AsyncIterator[Entry]:
 
 
 async def follow(database: Database, after: int) -> AsyncIterator[Entry]:
-    """The same, and then each event as it is committed, for ever. Waits out a database that is away."""
+    """The same, and then each event as it is committed, for ever. Waits out a database that is away.
+
+    On a replica nothing rings: there the log is read every AGAIN seconds.
+    """
     while True:
         try:
+            async for entry in past(database, after):
+                after = entry["cursor"]
+                yield entry
             async with database.bell() as bell:
                 while True:
                     bell.clear()
@@ -59,5 +65,6 @@ async def follow(database: Database, after: int) -> AsyncIterator[Entry]:
                         yield entry
                     await bell.wait(POLL)
         except engine.FAILURES as error:
-            log.warning("follow_failed", error=engine.reason(error), after=after)
-            await asyncio.sleep(AGAIN)
+            if engine.sqlstate(error) != engine.READ_ONLY:
+                log.warning("follow_failed", error=engine.reason(error), after=after)
+        await asyncio.sleep(AGAIN)

@@ -1,6 +1,7 @@
 """Bring the schema to this version, and say which version it is at."""
 
 import io
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -9,7 +10,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ingestd.errors import ConfigError
+from ingestd.errors import ConfigError, Temporary
 from ingestd.store.engine import Database
 
 # Two hosts that migrate at once take turns. A session lock, since a migration may need more than one transaction.
@@ -30,6 +31,7 @@ def _config(output: io.StringIO | None = None) -> Config:
     return config
 
 
+@cache
 def head() -> str:
     """The schema version this program was made for."""
     found = ScriptDirectory.from_config(_config()).get_current_head()
@@ -38,8 +40,9 @@ def head() -> str:
     return found
 
 
-def _known() -> set[str]:
-    return {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+@cache
+def _known() -> frozenset[str]:
+    return frozenset(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
 
 
 async def current(connection: AsyncConnection) -> str | None:
@@ -65,6 +68,22 @@ async def check(database: Database) -> None:
     if found in _known():
         raise ConfigError(f"database {database.name}: schema {found} is too old, need {head()}; run `ingestd migrate`")
     raise ConfigError(f"database {database.name}: schema {found} is newer than {head()}, the newest this ingestd knows")
+
+
+async def require(connection: AsyncConnection) -> None:
+    """Temporary when this program cannot write to the schema as it is now: a newer one may migrate while we run.
+
+    Within the transaction that writes: a migration that older programs cannot bear waits for it, or it sees that one.
+    """
+    found = await connection.execute(
+        text("""
+            SELECT (SELECT version_num FROM ingestd.alembic_version) AS version,
+                   (SELECT revision FROM ingestd.schema_floor) AS floor
+        """)
+    )
+    row = found.one()
+    if row.version not in _known() and row.floor not in _known():
+        raise Temporary(f"schema {row.version} is newer than {head()}, the newest this ingestd knows")
 
 
 async def _bears(connection: AsyncConnection) -> bool:

@@ -234,7 +234,11 @@ Index("series_thread", series.c.thread)
 Index("series_list_date", series.c.list, series.c.date)
 Index("series_cover", series.c.cover)
 Index("series_supersedes", series.c.supersedes)
-Index("series_waiting", series.c.id, postgresql_where=~series.c.complete & ~series.c.stalled)
+Index(
+    "series_waiting",
+    func.coalesce(series.c.date, text("'infinity'::timestamptz")),
+    postgresql_where=~series.c.complete & ~series.c.stalled,
+)
 Index("series_change_id", series.c.change_id, postgresql_where=series.c.change_id.isnot(None))
 
 series_patch = Table(

@@ -1,6 +1,7 @@
 """What no mail sets off: series that wait in vain, and threads that an older program left to us."""
 
 import asyncio
+import traceback
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -9,13 +10,14 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ingestd.store import engine, events, regroup
-from ingestd.store.engine import Database
+from ingestd.store.engine import Database, Fault
 from ingestd.store.events import Event
 
 log = structlog.get_logger()
 
 ROUND = 60.0  # seconds between looks
-ARCHIVED_DAYS = 7  # a mail that comes so long after its Date comes from an archive: nobody waits for the rest
+ARCHIVED = timedelta(days=7)  # so long after its Date a mail comes from an archive: nobody waits for the rest
+OLD = timedelta(days=90)  # beside `stalled_after`: so only the index of what is newer is read each minute
 MOST = 500  # series in one transaction: others wait for the lock
 FEW = 20  # threads in one: each costs as much as a mail for it
 
@@ -41,29 +43,28 @@ async def watch(database: Database, stalled_after: float) -> None:
 async def announce_stalled(database: Database, after: float) -> int:
     """Write `series-stalled` for each series that lacks patches and got no mail for `after` seconds; say how many.
 
-    Not for one whose mails all come from an archive. Once a series, whoever looks first: that it was said is kept
-    beside the series, where nothing derived reads it. By the database's clock and the time of arrival: an event is
-    history, and what is stored does not depend on it.
+    Not for one whose mails all came from an archive, nor for one as old as OLD. Once a series, whoever looks first:
+    that it was said is kept beside the series, where nothing derived reads it. By the database's clock and the time of
+    arrival: an event is history, and what is stored does not depend on it.
     """
     said = 0
     while True:
         async with database.ingest() as connection:
             stalled = await _mark_stalled(connection, after)
-            waited_for = [Event("series-stalled", list=list_, series=id_) for id_, list_, fresh in stalled if fresh]
-            await events.write(connection, waited_for)
-        said += len(waited_for)
+            await events.write(connection, [Event("series-stalled", list=list_, series=id_) for id_, list_ in stalled])
+        said += len(stalled)
         if len(stalled) < MOST:
             return said
 
 
-async def _mark_stalled(connection: AsyncConnection, after: float) -> list[tuple[int, int, bool]]:
-    """(series, list, whether a mail of it came fresh) of up to MOST series that are found to be stalled, marked."""
+async def _mark_stalled(connection: AsyncConnection, after: float) -> list[tuple[int, int]]:
+    """(series, list) of up to MOST series that are found to be stalled, marked."""
     found = await connection.execute(
         text("""
-            UPDATE ingestd.series s
+            UPDATE ingestd.series
             SET stalled = true
-            FROM (
-                SELECT s.id, last.fresh
+            WHERE id IN (
+                SELECT s.id
                 FROM ingestd.series s
                 CROSS JOIN LATERAL (
                     SELECT max(m.received_at) AS at,
@@ -76,16 +77,16 @@ async def _mark_stalled(connection: AsyncConnection, after: float) -> list[tuple
                     )
                 ) last
                 WHERE NOT s.complete AND NOT s.stalled
-                  AND last.at < transaction_timestamp() - make_interval(secs => :after)
+                  AND coalesce(s.date, 'infinity') > transaction_timestamp() - CAST(:old AS interval)
+                  AND last.fresh AND last.at < transaction_timestamp() - make_interval(secs => :after)
                 ORDER BY s.id
                 LIMIT :most
-            ) late
-            WHERE s.id = late.id
-            RETURNING s.id, s.list, late.fresh
+            )
+            RETURNING id, list
         """),
-        {"after": after, "most": MOST, "archived": timedelta(days=ARCHIVED_DAYS)},
+        {"after": after, "most": MOST, "archived": ARCHIVED, "old": OLD + timedelta(seconds=after)},
     )
-    return sorted((row.id, row.list, row.fresh) for row in found)
+    return sorted((row.id, row.list) for row in found)
 
 
 async def catch_up(database: Database) -> int:
@@ -102,9 +103,9 @@ async def catch_up(database: Database) -> int:
         try:
             await _regroup(database, threads)
             done += len(threads)
-        except engine.FAILURES:
-            raise
-        except Exception:  # noqa: BLE001 - on which of them is said below
+        except Exception as error:
+            if _is_of_the_database(error):
+                raise
             done += await _regroup_each(database, threads)
         last = threads[-1]
 
@@ -115,11 +116,26 @@ async def _regroup_each(database: Database, threads: Sequence[int]) -> int:
         try:
             await _regroup(database, [thread])
             done += 1
-        except engine.FAILURES:
-            raise
         except Exception as error:
-            log.exception("thread_not_regrouped", thread=thread, error=type(error).__name__)
+            if _is_of_the_database(error):
+                raise
+            # Without the error's text, which may quote a mail.
+            trace = "".join(traceback.format_tb(error.__traceback__))
+            log.error(  # noqa: TRY400
+                "thread_not_regrouped",
+                thread=thread,
+                error=type(error).__name__,
+                sqlstate=engine.sqlstate(error),
+                trace=trace,
+            )
     return done
+
+
+def _is_of_the_database(error: Exception) -> bool:
+    """Whether other threads would fare the same. One that takes too long is the thread's fault, as far as we know."""
+    if isinstance(error, TimeoutError) or not isinstance(error, engine.FAILURES):
+        return False
+    return engine.judge(error) in (Fault.RETRY, Fault.TEMPORARY)
 
 
 async def _regroup(database: Database, threads: Sequence[int]) -> None:

@@ -20,6 +20,12 @@ def upgrade() -> None:
     op.execute("INSERT INTO ingestd.schema_floor (revision) VALUES ('0001')")
     # Not a tree: a Message-ID may be longer than its entries can be.
     op.execute("CREATE INDEX message_message_id ON ingestd.message USING hash (message_id)")
+    # Of the series that lack patches only the newer ones are looked at.
+    op.execute("DROP INDEX ingestd.series_waiting")
+    op.execute("""
+        CREATE INDEX series_waiting ON ingestd.series (coalesce(date, 'infinity'::timestamptz))
+        WHERE NOT complete AND NOT stalled
+    """)
     op.execute("ALTER TABLE ingestd.delivery ADD COLUMN authentication text[] NOT NULL DEFAULT '{}'")
     op.execute("""
         CREATE OR REPLACE VIEW ingestd_v1.delivery AS

@@ -35,6 +35,8 @@ def daemon(start_daemon: StartDaemon, database_url: str) -> DaemonProcess:
 def test_an_archive_that_has_what_we_have(daemon: DaemonProcess, tmp_path: Path) -> None:
     result = daemon.run("audit", "--against", _mbox(tmp_path, MAILS))
     assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"all 6 mails are here\n")
+    same = daemon.run("audit", "--against", _mbox(tmp_path, MAILS[:4]), "--list", "Demo.Example.ORG")
+    assert (same.returncode, same.stdout) == (0, b"")
     other = daemon.run("audit", "--against", _mbox(tmp_path, MAILS), "--list", "other.example.org")
     assert (other.returncode, other.stdout.count(b"\n")) == (65, 6)
 
@@ -59,6 +61,20 @@ def _log_line(number: int, status: str, to: str = "demo@example.org") -> str:
     return (
         f"Nov  2 10:00:0{number} mx postfix/lmtp[1]: 4AAAA10000{number}: to=<{to}>, relay=x, dsn=2, status={status}\n"
     )
+
+
+def test_a_queue_id_that_comes_again_hides_no_loss(daemon: DaemonProcess, database_url: str, tmp_path: Path) -> None:
+    (row,) = database.select(database_url, "SELECT message FROM ingestd_v1.delivery WHERE queue_id = '4AAAA100001'")
+    log = tmp_path / "mail.log"
+    log.write_text(_log_line(1, f"sent (250 2.0.0 Stored as message {row['message']})"))
+    assert daemon.run("audit", "--against", str(log)).returncode == 0
+    log.write_text(
+        "Nov  2 10:00:07 mx postfix/cleanup[1]: 4AAAA100001: message-id=<lost@example.org>\n"
+        + _log_line(1, "sent (250 2.0.0 Stored as message 99999)")
+    )
+    result = daemon.run("audit", "--against", str(log))
+    assert result.returncode == 65
+    assert result.stdout == b"acknowledged but missing  lost@example.org  4AAAA100001\n"
 
 
 def test_a_log(daemon: DaemonProcess, database_url: str, tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ from mails import mail
 from end_to_end import database
 from end_to_end.peer import Peer, on_the_wire
 from ingestd.config import Limits as Configured
-from ingestd.ingest import COST
 from ingestd.receive import wire
 from ingestd.receive.limits import Limits
+from ingestd.reception import COST
 
 MIB = 2**20
 # The interpreter, its libraries, the pool; and what the allocator keeps of what was freed.

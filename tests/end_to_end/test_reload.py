@@ -102,6 +102,24 @@ def test_a_broken_configuration_changes_nothing(start_daemon: StartDaemon, datab
     assert daemon.terminate() == 0
 
 
+def test_what_rcpt_was_told_holds_for_the_mail(start_daemon: StartDaemon, database_url: str) -> None:
+    both = OLD + '[[lists]]\nid = "second.example.org"\nrecipients = ["second@example.org"]\n'
+    daemon = start_daemon(database_url=database_url, config=both)
+    with Peer(daemon.lmtp) as peer:
+        assert peer.ask("MAIL FROM:<a@b>").startswith("250")
+        for recipient in ("demo@example.org", "second@example.org"):
+            assert peer.ask(f"RCPT TO:<{recipient}>").startswith("250")
+        _reload(daemon, '[mail]\nunknown_list = "refuse"\n' + OLD, "reloaded")
+        assert peer.ask("DATA").startswith("354")
+        peer.write(on_the_wire(mail("both@x", "x", list_id=None)))
+        assert all(reply.startswith("250") for reply in (peer.reply(), peer.reply()))
+    rows = database.select(database_url, "SELECT list_id, recipients FROM ingestd_v1.delivery ORDER BY 1")
+    assert [(row["list_id"], row["recipients"]) for row in rows] == [
+        ("demo.example.org", ["demo@example.org"]),
+        ("second.example.org", ["second@example.org"]),
+    ]
+
+
 def test_systemd_hears_of_it(start_daemon: StartDaemon, database_url: str, data_directory: Path) -> None:
     ear = Ear(data_directory)
     daemon = start_daemon(database_url=database_url, config=OLD, environment={"NOTIFY_SOCKET": str(ear.path)})

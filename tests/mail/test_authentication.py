@@ -21,6 +21,23 @@ HOP = ("Received", "from a by b; Mon, 2 Nov 2026 10:00:00 +0000")
         ('"mx.example.org"; dkim=pass', ("mx.example.org; dkim=pass",)),
         ('mx.example.org; dkim=pass reason="good; (really)"', ('mx.example.org; dkim=pass reason="good; (really)"',)),
         ("mx.example.org (a (nested; comment) here); dkim=fail", ("mx.example.org; dkim=fail",)),
+        # What the sender said stands in comments, and must not end them, nor begin a quotation.
+        (
+            'mx.example.org; spf=fail (helo "(" x) ; dmarc=pass header.from=b.example) smtp.mailfrom=a@b; dmarc=fail',
+            ("mx.example.org; spf=fail smtp.mailfrom=a@b", "mx.example.org; dmarc=fail"),
+        ),
+        (
+            'mx.example.org; spf=pass (from "evil) smtp.mailfrom=a@b; dkim=fail; dmarc=fail (p=none "x) header.from=b',
+            (
+                "mx.example.org; spf=pass smtp.mailfrom=a@b",
+                "mx.example.org; dkim=fail",
+                "mx.example.org; dmarc=fail header.from=b",
+            ),
+        ),
+        (
+            'mx.example.org; dkim=pass reason="a;(b"; spf=fail',
+            ('mx.example.org; dkim=pass reason="a;(b"', "mx.example.org; spf=fail"),
+        ),
         ("mx.example.org; none", ()),
         ("mx.example.org", ()),
         ("", ()),

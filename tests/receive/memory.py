@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Self
 
 from ingestd import errors
 
@@ -44,6 +45,9 @@ class MemorySink:
         self.may_take = asyncio.Event()
         self.may_enter.set()
         self.may_take.set()
+
+    def begin(self) -> Self:
+        return self
 
     def accepts(self, recipient: str) -> bool:
         if self.failing == "accepts":

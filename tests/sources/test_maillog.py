@@ -76,6 +76,17 @@ def test_exim(tmp_path: Path) -> None:
     assert maillog.read(path, ["piped@x"]) == [ours, Handover("1xW3xQ-00000006Fw2-3zAB", "two@y", "bounced")]
 
 
+def test_the_rows_that_our_reply_names(tmp_path: Path) -> None:
+    line = (
+        "Nov  2 10:00:00 mx postfix/lmtp[1]: 4AAAA100001: to=<{}>, relay=x, dsn=2, status=sent (250 2.0.0 Stored{})\n"
+    )
+    said = [("a@x", " as message 17"), ("b@x", " as message 17"), ("c@x", "")]
+    path = _file(tmp_path, "".join(line.format(*one) for one in said))
+    assert maillog.read(path) == [Handover("4AAAA100001", None, "sent", ours=True, rows=(17,))]
+    assert maillog.read(_file(tmp_path, line.format("a@x", " as message 17,18")))[0].rows == (17, 18)
+    assert maillog.read(_file(tmp_path, line.format("a@x", " as quarantined")))[0].rows == ()
+
+
 def test_what_is_no_log(tmp_path: Path) -> None:
     mbox = "From a@b Mon Nov  2 10:00:00 2026\n" + POSTFIX
     for text in ("", "\n", "Subject: x\n\nText.\n", mbox):

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,15 +16,16 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from store.conftest import Store
 
-from ingestd import ingest
+from ingestd import ingest, reception
 from ingestd.errors import Full, MailError, Temporary
-from ingestd.ingest import Bounds, Committer, Ingest, Router
+from ingestd.ingest import Committer, Router
 from ingestd.postgres import Postgres
+from ingestd.reception import Bounds, Ingest
 from ingestd.series import group
 from ingestd.series.values import Fact, Thread
 from ingestd.store import engine, migrate, save
 from ingestd.store.engine import Database
-from ingestd.store.values import Arrival, Envelope, Stored
+from ingestd.store.values import Arrival, Envelope, Poison, Stored
 
 GOOD = [mail(f"good{number}@example.org", f"Good {number}", f"{number}\n") for number in range(10)]
 ENVELOPE = Envelope(datetime(2026, 11, 2, tzinfo=UTC))
@@ -76,7 +78,7 @@ async def test_the_log_has_the_queue_id_of_a_poisonous_mail(store: Store, receiv
     taker = Ingest(store.database, Router(), Bounds(100, 10**7, 5))
     running = asyncio.create_task(taker.committer.run())
     with structlog.testing.capture_logs() as logged:
-        assert await taker.take(bad, envelope_from="", recipients=["a@b"], peer="test") == "quarantined"
+        assert await taker.begin().take(bad, envelope_from="", recipients=["a@b"], peer="test") == "quarantined"
     running.cancel()
     (line,) = (line for line in logged if line["event"] == "mail_quarantined")
     assert line["queue_id"] == queue_id
@@ -133,6 +135,60 @@ async def test_a_database_that_refuses_many_mails_is_not_asked_for_each(store: S
     assert not store.committer.failing
 
 
+async def test_bad_mails_of_one_batch_keep_no_good_ones_of_the_next_out(store: Store) -> None:
+    await _refuse(store, "message_id LIKE 'bad%'")
+    bad = [mail(f"bad{number}@example.org", "Bad", f"{number}\n") for number in range(ingest.UNSTORABLE_LIMIT)]
+    for raw in bad:
+        await store.put(raw)
+    assert store.committer.failing
+    outcomes = await store.put(bad[0], *GOOD)
+    assert [isinstance(outcome, Temporary) for outcome in outcomes] == [True, *(False for _ in GOOD)]
+    assert not store.committer.failing
+
+
+@pytest.mark.usefixtures("poison")
+async def test_a_database_that_is_gone_is_waited_for_once_for_all_bad_mails(store: Store, other_store: Store) -> None:
+    poisons = [Poison(BAD, bytes([number]) * 32, "x", (), (), ENVELOPE) for number in range(5)]
+    store.database.timeout = 0.5
+    began = time.monotonic()
+    async with other_store.database.ingest():
+        outcomes = await store.committer.commit(poisons)
+    assert time.monotonic() - began < 2
+    assert {str(outcome) for outcome in outcomes} == {"no answer in time"}
+
+
+@pytest.mark.usefixtures("poison")
+async def test_a_closed_quarantine_tries_one_more_after_a_while(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest, "POISON_LIMIT", 1)
+    bad = [mail(f"bad{number}@example.org", "Bad", f"{number}\n") for number in range(3)]
+    closed = []
+    for raw, seconds in zip(bad, (60.0, 0.0, 60.0), strict=True):
+        monkeypatch.setattr(ingest, "FAULT_SECONDS", seconds)
+        closed.append(store.committer.closed)
+        (outcome,) = await store.put(raw)
+        assert isinstance(outcome, Temporary) is closed[-1]
+    assert closed == [False, False, True]
+
+
+async def test_a_table_that_a_migration_has_just_changed_costs_no_mail(store: Store) -> None:
+    await store.put_batches([GOOD[:5]])
+    async with store.database.transaction() as connection:
+        await connection.exec_driver_sql("ALTER TABLE ingestd.series ADD COLUMN more int")
+    await store.put_batches([GOOD[5:]])
+
+
+async def test_nothing_is_written_to_a_schema_that_asks_for_a_newer_program(store: Store) -> None:
+    await store.put_batches([GOOD[:5]])
+    async with store.database.transaction() as connection:
+        await connection.exec_driver_sql("UPDATE ingestd.alembic_version SET version_num = '9999'")
+    await store.put_batches([GOOD[5:]])
+    async with store.database.transaction() as connection:
+        await connection.exec_driver_sql("UPDATE ingestd.schema_floor SET revision = '9999'")
+    (outcome,) = await store.put(BAD)
+    assert isinstance(outcome, Temporary)
+    assert "schema 9999 is newer than" in str(outcome)
+
+
 async def test_connections_that_the_server_closed_are_tried_again_at_once(store: Store) -> None:
     await store.put(GOOD[0])
     await store.ask(
@@ -172,7 +228,8 @@ async def test_mails_that_gather_while_a_commit_runs_are_one_batch(
     taker = Ingest(store.database, Router(), Bounds(100, 10**7, 5))
     running = asyncio.create_task(taker.committer.run())
     take = [
-        asyncio.create_task(taker.take(raw, envelope_from="", recipients=["a@b"], peer="test")) for raw in [*GOOD, BAD]
+        asyncio.create_task(taker.begin().take(raw, envelope_from="", recipients=["a@b"], peer="test"))
+        for raw in [*GOOD, BAD]
     ]
     await asyncio.gather(*take)
     running.cancel()
@@ -184,7 +241,7 @@ async def test_mails_that_gather_while_a_commit_runs_are_one_batch(
 async def test_a_stopped_committer_answers_those_who_wait(store: Store) -> None:
     taker = Ingest(store.database, Router(), Bounds(100, 10**7, 5))
     running = asyncio.create_task(taker.committer.run())
-    waiting = asyncio.create_task(taker.take(BAD, envelope_from="", recipients=["a@b"], peer="test"))
+    waiting = asyncio.create_task(taker.begin().take(BAD, envelope_from="", recipients=["a@b"], peer="test"))
     await asyncio.sleep(0)
     running.cancel()
     with pytest.raises(Temporary):
@@ -231,13 +288,13 @@ async def test_after_a_batch_that_takes_too_long_come_smaller_ones(store: Store,
 async def test_there_is_room_for_so_many_mails_and_then_it_is_full(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest, "HOLD_WAIT", 0.05)
-    taker = Ingest(store.database, Router(), Bounds(2, ingest.COST * 1000, 0.05))
+    monkeypatch.setattr(reception, "HOLD_WAIT", 0.05)
+    taker = Ingest(store.database, Router(), Bounds(2, reception.COST * 1000, 0.05))
     async with taker.room(), taker.room():
         with pytest.raises(Full, match="full"):
             async with taker.room():
                 pass
-        taker.rebound(Bounds(3, ingest.COST * 1000, 0.05))
+        taker.rebound(Bounds(3, reception.COST * 1000, 0.05))
         async with taker.room():
             pass
     async with taker.hold(600):
@@ -294,7 +351,7 @@ async def test_faults_are_said_without_the_mail(store: Store) -> None:
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
 def test_a_queue_id_is_sought_in_linear_time(end: bytes) -> None:
     folded = b"Received: from a" + (end + b"\tby b") * 1_000
-    assert ingest.QUEUE_ID.search(folded) is None
-    found = ingest.QUEUE_ID.search(folded + end + b" with LMTP id 4frYJG6rJ4" + end)
+    assert reception.QUEUE_ID.search(folded) is None
+    found = reception.QUEUE_ID.search(folded + end + b" with LMTP id 4frYJG6rJ4" + end)
     assert found is not None
     assert found.group(1) == b"4frYJG6rJ4"

@@ -3,9 +3,12 @@
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from datetime import timedelta
+from email.utils import formatdate
 
 import pytest
 from mails import patch, reply, series
+from sqlalchemy import text
 from store.conftest import Store
 
 from ingestd.series import group
@@ -13,7 +16,7 @@ from ingestd.series.values import GROUPING_VERSION, Fact, Thread
 from ingestd.store import regroup, threads, watch
 
 FIRST = series("20261102100000.1", 3, title="First")
-COVER = "20261102100000.1-0-ann@example.org"
+COVER, ONE = "20261102100000.1-0-ann@example.org", "20261102100000.1-1-ann@example.org"
 
 
 async def stalled(store: Store) -> list[str]:
@@ -65,14 +68,35 @@ async def test_a_mail_that_comes_late_is_waited_for_anew(store: Store) -> None:
 async def test_nobody_waits_for_the_rest_of_an_archive(store: Store) -> None:
     await store.put_batches([FIRST[:2]])
     await make_older(store, 4000)
-    old = "UPDATE ingestd.message SET date = received_at - interval '{} days'"
+
+    async def date(days: int, *message_ids: str) -> None:
+        async with store.database.transaction() as connection:
+            await connection.execute(
+                text(
+                    "UPDATE ingestd.message SET date = received_at - CAST(:age AS interval)"
+                    " WHERE message_id = ANY (:ids)"
+                ),
+                {"age": timedelta(days=days), "ids": list(message_ids)},
+            )
+
+    await date(watch.ARCHIVED.days + 1, COVER, ONE)
+    assert await watch.announce_stalled(store.database, 3600) == 0
+    # A mail that comes fresh is waited for, though the others came from an archive.
+    await date(watch.ARCHIVED.days - 1, ONE)
+    assert await watch.announce_stalled(store.database, 3600) == 1
+    assert await stalled(store) == [COVER]
+
+
+async def test_a_series_of_long_ago_is_not_looked_at(store: Store) -> None:
+    await store.put_batches([FIRST[:2]])
+    await make_older(store, 4000)
+    age = "UPDATE ingestd.series SET date = transaction_timestamp() - interval '{} days'"
     async with store.database.transaction() as connection:
-        await connection.exec_driver_sql(old.format(watch.ARCHIVED_DAYS + 1))
+        await connection.exec_driver_sql(age.format(watch.OLD.days + 1))
     assert await watch.announce_stalled(store.database, 3600) == 0
     async with store.database.transaction() as connection:
-        await connection.exec_driver_sql(old.format(watch.ARCHIVED_DAYS - 1))
-    assert await watch.announce_stalled(store.database, 3600) == 0, "it was looked at, once"
-    assert await stalled(store) == []
+        await connection.exec_driver_sql(age.format(watch.OLD.days - 1))
+    assert await watch.announce_stalled(store.database, 3600) == 1
 
 
 async def test_many_are_said_in_several_transactions(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +118,7 @@ async def test_the_watcher_looks_by_itself_and_survives_a_database_that_is_away(
                 "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
-            await store.put_batches([[patch("next@example.org", "[PATCH 1/2] Next")]])
+            await store.put_batches([[patch("next@example.org", "[PATCH 1/2] Next", date=formatdate())]])
             await make_older(store, 10)
             await said_of(store, 2)
         assert not watcher.done()
@@ -153,6 +177,28 @@ async def test_a_thread_that_our_code_fails_on_keeps_no_other_waiting(
     assert await store.ask(left) == [names[1]]
     monkeypatch.undo()
     assert await watch.catch_up(store.database) == 1
+
+
+@pytest.mark.parametrize("trouble", ["RAISE check_violation", "PERFORM pg_sleep(5)"])
+async def test_nor_does_one_that_the_database_refuses_or_is_slow_with(
+    store: Store, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    await store.put_batches([[patch(f"p{n}@example.org", f"[PATCH] {n}", file=f"{n}.c") for n in range(5)]])
+    async with store.database.transaction() as connection:
+        await connection.exec_driver_sql("UPDATE ingestd.thread SET stale = true")
+        await connection.exec_driver_sql(f"""
+            CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                IF NEW.id = (SELECT min(id) FROM ingestd.thread) THEN {trouble}; END IF;
+                RETURN NEW;
+            END $$
+        """)
+        await connection.exec_driver_sql(
+            "CREATE TRIGGER no BEFORE UPDATE ON ingestd.thread FOR EACH ROW EXECUTE FUNCTION no()"
+        )
+    monkeypatch.setattr(watch, "FEW", 2)
+    monkeypatch.setattr(store.database, "timeout", 1.0)
+    assert await watch.catch_up(store.database) == 4
 
 
 async def test_a_newer_program_groups_what_an_older_one_did(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
