@@ -68,6 +68,7 @@ async def _log(database: Database, path: Path, recipients: Iterable[str]) -> Asy
     async with database.transaction() as connection:
         here = await audit.delivered(connection, [handover.queue_id for handover in handovers])
         kept = await audit.queue_ids_in_quarantine(connection)
+        kept |= await audit.forgotten(connection, [handover.queue_id for handover in handovers])
     times = Counter(handover.queue_id for handover in handovers)
     named = {(queue_id, message_id) for queue_id, message_id, _ in here}
     stored = {(queue_id, row) for queue_id, _, row in here}
