@@ -335,3 +335,13 @@ reparse = Table(
     _required("parser_version", Integer),
     _required("grouping_version", Integer),
 )
+
+# How far an archive has been read. `list_id`: where the operator wants its mails; empty: where they say.
+archive = Table(
+    "archive",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("list_id", Text, primary_key=True),
+    _required("place", JSONB),
+    Column("at", TIME, nullable=False, server_default=func.transaction_timestamp()),
+)
