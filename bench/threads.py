@@ -25,8 +25,9 @@ from scratch import open_directory  # noqa: E402
 from series.made import SHAPES, mails  # noqa: E402
 
 from ingestd import ingest  # noqa: E402
-from ingestd.ingest import Committer, Router  # noqa: E402
+from ingestd.ingest import Committer  # noqa: E402
 from ingestd.postgres import Postgres  # noqa: E402
+from ingestd.router import Router  # noqa: E402
 from ingestd.series import group, link  # noqa: E402
 from ingestd.series.values import Fact  # noqa: E402
 from ingestd.store import migrate  # noqa: E402

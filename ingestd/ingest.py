@@ -6,30 +6,25 @@ import time
 import traceback
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 import structlog
 
 from ingestd import metrics
 from ingestd.errors import MailError, Permanent, Temporary
-from ingestd.mail import Mail, authentication
+from ingestd.mail import authentication
 from ingestd.mail.parse import parse
-from ingestd.store import engine, migrate, quarantine, save
+from ingestd.router import Router
+from ingestd.store import cursors, engine, migrate, quarantine, save
 from ingestd.store.engine import Connection, Database, Fault
-from ingestd.store.values import Arrival, Envelope, Poison, Stored
+from ingestd.store.values import Arrival, Cursor, Envelope, Poison, Stored
 
 log = structlog.get_logger()
 
-UNROUTED = "unrouted"  # the list of mail that belongs to none; a list like any other
-
 # A batch holds the ingest lock; these keep others from waiting long for it.
 BATCH_MAILS = 200
+ARCHIVE_MAILS = 1000  # of an import, which sees to that itself
 BATCH_BYTES = 16 * 1024 * 1024
 BATCH_ROWS = 20_000
-
-# A List-Id that is longer is none (RFC 2919 section 3 allows 255 octets).
-LONGEST_LIST_ID = 255
 
 # So many mails in quarantine, with none stored between, are no longer the mails' fault.
 POISON_LIMIT = 20
@@ -44,62 +39,6 @@ FAULT_SECONDS = 60.0
 LONGEST_ERROR = 1000
 
 Outcome = list[Stored] | MailError  # on each of its lists, or why not
-
-
-@dataclass(frozen=True, slots=True)
-class ListRule:
-    """A configured list: who writes to it, and what it was called before."""
-
-    id: str
-    recipients: tuple[str, ...] = ()  # addresses or patterns with *, compared without case
-    former_ids: tuple[str, ...] = ()
-
-
-class Router:
-    """The policy: which lists a mail belongs to (architecture.md section 5), and whose word on its sender counts."""
-
-    def __init__(
-        self, rules: Sequence[ListRule] = (), *, refuse_unknown: bool = False, trusted: Sequence[str] = ()
-    ) -> None:
-        """`refuse_unknown`: mail of no configured list is refused, not kept as `unrouted`.
-
-        `trusted`: the hosts whose Authentication-Results count, by authserv-id.
-        """
-        self.trusted = frozenset(id_.lower() for id_ in trusted)
-        self._patterns = [(pattern.lower(), rule.id.lower()) for rule in rules for pattern in rule.recipients]
-        self._ids = {id_.lower(): rule.id.lower() for rule in rules for id_ in (rule.id, *rule.former_ids)}
-        self._refuse_unknown = refuse_unknown
-
-    def lists_of(self, recipient: str) -> list[str]:
-        """The lists that an envelope recipient stands for."""
-        address = recipient.lower()
-        return list(dict.fromkeys(list_id for pattern, list_id in self._patterns if fnmatchcase(address, pattern)))
-
-    def accepts(self, recipient: str) -> bool:
-        """Whether mail for `recipient` is taken: any, unless recipients are configured."""
-        return not self._patterns or bool(self.lists_of(recipient))
-
-    def route(self, mail: Mail, recipients: Sequence[str], list_id: str | None) -> dict[str, tuple[str, ...]]:
-        """List id -> its recipients: by the word of the operator, else by recipient, else by List-Id, else unrouted.
-
-        Permanent where policy refuses mail of no configured list.
-        """
-        if list_id is not None:
-            return {self._ids.get(list_id.lower(), list_id.lower()): tuple(recipients)}
-        by_list: dict[str, tuple[str, ...]] = {}
-        for recipient in recipients:
-            for found in self.lists_of(recipient):
-                by_list[found] = (*by_list.get(found, ()), recipient)
-        if by_list:
-            return by_list
-        named = None if mail.list_id is None else mail.list_id.lower()
-        if named is not None and len(named.encode()) > LONGEST_LIST_ID:
-            named = None
-        if named is not None and (not self._ids or named in self._ids):
-            return {self._ids.get(named, named): tuple(recipients)}
-        if self._refuse_unknown:
-            raise Permanent("mail of no configured list", reply="550 5.7.1 Not a mailing list of ours")
-        return {UNROUTED: tuple(recipients)}
 
 
 def read(
@@ -133,6 +72,20 @@ def _poison(
     return Poison(raw, digest, storable, tuple(recipients), tuple(lists), envelope)
 
 
+def poison(raw: bytes, error: str, lists: Sequence[str], envelope: Envelope) -> Poison:
+    """A mail that our code failed on where no exception can say it."""
+    return Poison(raw, hashlib.sha256(raw).digest(), error, (), tuple(lists), envelope)
+
+
+def _unstored(arrival: Arrival, error: Exception) -> Poison:
+    recipients = [recipient for own in arrival.lists.values() for recipient in own]
+    return _poison(arrival.raw, arrival.raw_sha256, error, recipients, list(arrival.lists), arrival.envelope)
+
+
+def _all_stored(outcomes: Sequence[Outcome]) -> bool:
+    return not any(isinstance(outcome, MailError) for outcome in outcomes)
+
+
 class Closed(Temporary):
     """Quarantine takes no more: so many mails in a row are our fault."""
 
@@ -144,9 +97,13 @@ class Unstorable(Temporary):
 class Committer:
     """Commits what has gathered while the last commit ran: one fsync for many mails, no timers."""
 
-    def __init__(self, database: Database) -> None:
-        """Nothing runs before `run`."""
+    def __init__(self, database: Database, *, most: int = BATCH_MAILS, archived: bool = False) -> None:
+        """Nothing runs before `run`.
+
+        `most`: mails in a batch. `archived`: no mail server keeps what the database refuses, so quarantine does.
+        """
         self._database = database
+        self._archived = archived
         self._waiting: list[tuple[Arrival | Poison, asyncio.Future[Outcome]]] = []
         self._arrived: dict[asyncio.Future[Outcome], float] = {}  # in order
         self._bell = asyncio.Event()
@@ -155,7 +112,8 @@ class Committer:
         self._unstorable = 0  # refused by the database, each alone, since a mail was stored
         self._failed: float | None = None  # when the last batch could not be stored, if none was since
         self._since: float | None = None  # when the transaction under way began
-        self._most = BATCH_MAILS  # in a batch; less after one that took too long, so that a dear mail ends up alone
+        # In a batch; less after one that took too long, so that a dear mail ends up alone.
+        self._limit = self._most = most
 
     @property
     def busy(self) -> float:
@@ -240,39 +198,45 @@ class Committer:
             count += 1
         return count
 
-    async def commit(self, mails: Sequence[Arrival | Poison]) -> list[Outcome]:
+    async def commit(self, mails: Sequence[Arrival | Poison], cursor: Cursor | None = None) -> list[Outcome]:
         """Store mails, in as many batches as it takes; answer for each, in order, what became of it.
 
-        Never raises for a database's fault.
+        `cursor` is written in the transaction of the last of them, if all others are stored. Never raises for a
+        database's fault.
         """
         outcomes: list[Outcome] = []
         while mails:
             count = self._fitting(mails)
-            outcomes += await self._commit(mails[:count])
+            last = cursor if count == len(mails) and _all_stored(outcomes) else None
+            outcomes += await self._commit(mails[:count], last)
             mails = mails[count:]
         return outcomes
 
-    async def _commit(self, mails: Sequence[Arrival | Poison]) -> list[Outcome]:
-        stored = iter(await self._store([mail for mail in mails if isinstance(mail, Arrival)]))
-        kept = iter(await self._quarantine_all([mail for mail in mails if isinstance(mail, Poison)]))
-        return [next(kept) if isinstance(mail, Poison) else next(stored) for mail in mails]
+    async def _commit(self, mails: Sequence[Arrival | Poison], cursor: Cursor | None) -> list[Outcome]:
+        poisons = [mail for mail in mails if isinstance(mail, Poison)]
+        arrivals = [mail for mail in mails if isinstance(mail, Arrival)]
+        outcomes = await self._store(arrivals, None if poisons else cursor)
+        outcomes += await self._quarantine_all(poisons, cursor if _all_stored(outcomes) else None)
+        of = dict(zip(map(id, (*arrivals, *poisons)), outcomes, strict=True))
+        return [of[id(mail)] for mail in mails]
 
-    async def _quarantine_all(self, poisons: Sequence[Poison]) -> list[Outcome]:
+    async def _quarantine_all(self, poisons: Sequence[Poison], cursor: Cursor | None) -> list[Outcome]:
         """Keep mails that cannot be stored, one by one. A database that is gone is waited for only once."""
         outcomes: list[Outcome] = []
         for poison in poisons:
-            outcomes.append(await self._quarantine(poison))
+            last = cursor if poison is poisons[-1] and _all_stored(outcomes) else None
+            outcomes.append(await self._quarantine(poison, last))
             if isinstance(outcomes[-1], MailError) and not isinstance(outcomes[-1], Closed):
                 break
         return outcomes + [Temporary(str(outcomes[-1])) for _ in poisons[len(outcomes) :]]
 
-    async def _store(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
+    async def _store(self, arrivals: Sequence[Arrival], cursor: Cursor | None = None) -> list[Outcome]:
         """A batch that fails on one mail is tried again mail by mail; a lost connection or race once as a whole."""
         if not arrivals:
             return []
         for last_try in (False, True):
             try:
-                return await self._attempt(arrivals)
+                return await self._attempt(arrivals, cursor)
             except MailError as error:
                 return [error for _ in arrivals]
             except engine.FAILURES as error:
@@ -282,22 +246,24 @@ class Committer:
                 if isinstance(error, TimeoutError):
                     self._most = max(1, len(arrivals) // 2)
                 if fault is Fault.OURS and len(arrivals) == 1:
-                    return [self._refuse(error)]
+                    return [await self._refuse(arrivals[0], error, cursor)]
                 if fault in (Fault.RETRY, Fault.TEMPORARY):
                     failure = self._give_up(error)
                     return [failure, *(Temporary(str(failure)) for _ in arrivals[1:])]
-                return await self._one_by_one(arrivals, error)
+                return await self._one_by_one(arrivals, error, cursor)
             except Exception as error:  # noqa: BLE001 - our own code failed on some mail
-                return await self._one_by_one(arrivals, error)
+                return await self._one_by_one(arrivals, error, cursor)
         raise AssertionError("the last try returns")
 
-    async def _attempt(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
+    async def _attempt(self, arrivals: Sequence[Arrival], cursor: Cursor | None) -> list[Outcome]:
         async with self._transaction() as connection:
             stored = await save.batch(connection, arrivals)
+            if cursor is not None:
+                await cursors.write(connection, cursor)
         metrics.BATCH_MAILS.observe(len(arrivals))
         self._poisons = self._unstorable = 0
         self._failed = None
-        self._most = min(BATCH_MAILS, self._most * 2)
+        self._most = min(self._limit, self._most * 2)
         return list(stored)
 
     def _give_up(self, error: BaseException) -> Temporary:
@@ -306,32 +272,32 @@ class Committer:
         log.error("batch_failed", error=engine.reason(error), sqlstate=engine.sqlstate(error))
         return engine.temporary(error)
 
-    def _refuse(self, error: Exception) -> Unstorable:
-        """Leave a mail to its mail server. Many in a row are no longer about the mail."""
+    async def _refuse(self, arrival: Arrival, error: Exception, cursor: Cursor | None) -> Outcome:
+        """Leave a mail to its mail server, where it has one. Many in a row are no longer about the mail."""
+        if self._archived:
+            return await self._quarantine(_unstored(arrival, error), cursor)
         log.error("mail_unstorable", error=engine.reason(error), sqlstate=engine.sqlstate(error))
         self._unstorable += 1
         if self._unstorable >= UNSTORABLE_LIMIT:
             self._failed = time.monotonic()
         return Unstorable(engine.reason(error))
 
-    async def _one_by_one(self, arrivals: Sequence[Arrival], error: Exception) -> list[Outcome]:
+    async def _one_by_one(self, arrivals: Sequence[Arrival], error: Exception, cursor: Cursor | None) -> list[Outcome]:
         """Find the mail that made the batch fail: each alone, and the bad ones to quarantine."""
         if len(arrivals) > 1:
             outcomes: list[Outcome] = []
             unstorable = 0  # in a row, in this batch
             for arrival in arrivals:
-                outcomes += await self._store([arrival])
+                last = cursor if arrival is arrivals[-1] and _all_stored(outcomes) else None
+                outcomes += await self._store([arrival], last)
                 unstorable = unstorable + 1 if isinstance(outcomes[-1], Unstorable) else 0
                 gone = isinstance(outcomes[-1], MailError) and not isinstance(outcomes[-1], Closed | Unstorable)
                 if gone or unstorable >= UNSTORABLE_LIMIT:
                     break  # the others would fare the same
             return outcomes + [Temporary(str(outcomes[-1])) for _ in arrivals[len(outcomes) :]]
-        (arrival,) = arrivals
-        recipients = [recipient for own in arrival.lists.values() for recipient in own]
-        poison = _poison(arrival.raw, arrival.raw_sha256, error, recipients, list(arrival.lists), arrival.envelope)
-        return [await self._quarantine(poison)]
+        return [await self._quarantine(_unstored(arrivals[0], error), cursor)]
 
-    async def _quarantine(self, poison: Poison) -> Outcome:
+    async def _quarantine(self, poison: Poison, cursor: Cursor | None = None) -> Outcome:
         """Keep a mail that cannot be stored. Many in a row are our fault: then the mail server keeps them."""
         fresh = poison.envelope.entry is None
         if fresh and self.closed:
@@ -340,6 +306,8 @@ class Committer:
         try:
             async with self._transaction() as connection:
                 await quarantine.keep(connection, poison)
+                if cursor is not None:
+                    await cursors.write(connection, cursor)
         except MailError as error:
             return error
         except Exception as error:  # noqa: BLE001 - whatever it is, the mail is not stored: the mail server keeps it

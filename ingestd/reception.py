@@ -14,7 +14,8 @@ import structlog
 from ingestd import metrics
 from ingestd.errors import Full, MailError, Permanent
 from ingestd.gate import Gate
-from ingestd.ingest import Committer, Router, read
+from ingestd.ingest import Committer, read
+from ingestd.router import Router
 from ingestd.store.engine import Database
 from ingestd.store.values import Arrival, Envelope, Poison, Stored
 

@@ -14,12 +14,12 @@ from ingestd import config as configuration
 from ingestd import logs, metrics
 from ingestd.config import Config
 from ingestd.errors import ConfigError, UserError
-from ingestd.ingest import ListRule, Router
 from ingestd.mail.values import PARSER_VERSION
 from ingestd.monitor import Monitor
 from ingestd.receive.limits import Access, Connections, Limits, load_certificate
 from ingestd.receive.listener import Listener
 from ingestd.reception import Bounds, Ingest
+from ingestd.router import ListRule, Router
 from ingestd.series.values import GROUPING_VERSION
 from ingestd.store import engine, migrate, save
 from ingestd.store.engine import Database

@@ -1,39 +1,68 @@
 """Archives in and patches out: import, audit, export."""
 
+import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 import click
 
 from ingestd.cli.command import config_of, ingestd, run, shown
 from ingestd.errors import InputError
 
+DIALECTS = ("auto", "mboxo", "mboxrd", "mboxcl", "mboxcl2")  # those of `ingestd.sources.mbox`
+
 
 @ingestd.command("import")
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option("--list", "list_id", metavar="LIST-ID", help="Put all mails into this list, whatever they say.")
+@click.option("--resume/--no-resume", default=True, help="Go on where each source was left (default), or start over.")
+@click.option("--follow", is_flag=True, help="Go on with what comes to a public-inbox, until SIGTERM.")
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), metavar="N", help="At most N mails a second.")
+@click.option("--jobs", type=click.IntRange(1, 256), metavar="N", help="Processes that parse. Default: one a core.")
+@click.option("--mbox", type=click.Choice(DIALECTS), default="auto", help="The dialect of mboxes.")
 @click.pass_context
-def import_(context: click.Context, sources: Sequence[str], list_id: str | None) -> None:
-    """Store mail from archives: an .eml, a directory of .eml, an mbox, or `-` for an mbox on standard input."""
-    from itertools import chain
-
+def import_(
+    context: click.Context,
+    sources: Sequence[str],
+    list_id: str | None,
+    resume: bool,
+    follow: bool,
+    rate: float | None,
+    jobs: int | None,
+    mbox: str,
+) -> None:
+    """Store mail from archives: public-inbox, mbox, Maildir, .eml files, also compressed; `-` is an mbox on stdin."""
     from ingestd import daemon, service
-    from ingestd.ingest import Committer
-    from ingestd.sources import files, load
+    from ingestd.sources import files, following, load, parsing, progress
 
     config = config_of(context)
+    find = partial(files.find, sources, dialect=mbox, largest=config.limits.message_size)
+    found = find()  # whatever is no archive is said before anything is written
+    if follow and not all(source.grows for source in found):
+        raise click.UsageError("--follow is for public-inboxes")
 
     async def work() -> load.Summary:
         async with daemon.open_database(config) as database:
             await daemon.prepare(config, database)
-            mails = chain.from_iterable(files.read(source) for source in sources)
-            with load.progress() as progress:
-                return await load.load(
-                    mails, Committer(database), service.router(config), list_id=list_id, progress=progress
-                )
+            settings = parsing.Settings(service.router(config), list_id, config.log.level, config.log.format)
+            parser = parsing.Parser(settings, jobs or len(os.sched_getaffinity(0)))
+            loading = load.Load(database, parser, load.Options(list_id, resume, rate), progress.teller())
+            try:
+                await (following.follow(loading, find) if follow else loading.run(found))
+                await loading.tally()
+            except InputError:
+                await loading.tally()
+                raise
+            finally:
+                await parser.close()
+                progress.clear()
+                click.echo(f"imported: {loading.summary}", err=True)
+            return loading.summary
 
     summary = run(config, work())
-    click.echo(f"imported: {summary}", err=True)
+    if summary.too_big:
+        raise InputError(f"{summary.too_big} mails are not stored: longer than limits.message_size")
 
 
 @ingestd.command()

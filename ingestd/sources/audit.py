@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from ingestd import ingest
+from ingestd.router import Router
 from ingestd.sources import files, maillog
 from ingestd.store import audit
 from ingestd.store.engine import Database
@@ -43,7 +44,7 @@ async def compare(
 
 
 async def _archive(database: Database, batch: list[tuple[str, bytes]], list_id: str | None) -> list[Finding]:
-    envelope, router = Envelope(datetime.now(UTC)), ingest.Router()
+    envelope, router = Envelope(datetime.now(UTC)), Router()
     read = [(origin, ingest.read(raw, envelope, router)) for origin, raw in batch]
     good = [(origin, mail.mail) for origin, mail in read if isinstance(mail, Arrival)]
     bad = [(origin, mail) for origin, mail in read if not isinstance(mail, Arrival)]

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import insert, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ingestd.store import schema
+from ingestd.store import rows, schema
 
 # Every category, with what it says. docs/schema.md lists them; a test compares.
 CATEGORIES = {
@@ -50,8 +50,9 @@ async def write(connection: AsyncConnection, events: Iterable[Event]) -> None:
         {"count": len(events)},
     )
     first = last - len(events) + 1
-    await connection.execute(
-        insert(schema.event),
+    await rows.add(
+        connection,
+        schema.event,
         [
             {
                 "cursor": first + offset,

@@ -17,6 +17,8 @@ from ingestd.store.events import Event
 from ingestd.store.heads import MemberRow
 from ingestd.store.rows import Row
 
+Place = tuple[int, str, int | None, int | None]  # of a mail: id, key, parent, about
+
 SUBJECTS = {"patch", "cover", "pull"}  # what a reply's trailers can be about
 
 
@@ -116,11 +118,13 @@ async def regroup(
     mails = await _load_mails(connection, threads)
     old = await _load_series(connection, threads)
     new: list[_New] = []
+    moved: list[Place] = []
     for (list_, thread), members in sorted(mails.items()):
         grouped = group.group([mail.fact for mail in members])
         ids = {grouped.keys[mail.fact.identity]: mail.id for mail in members}
-        await _write_mails(connection, members, grouped, ids, changes)
+        moved += _moved(members, grouped, ids, changes)
         new += [_New(list_, thread, series, ids) for series in grouped.series]
+    await _write_mails(connection, moved)
     return await _write_series(connection, old, new, anew=anew, changes=changes)
 
 
@@ -246,28 +250,22 @@ def _fact(row: RowOf[*tuple[Any, ...]], supersedes: tuple[str, ...]) -> Fact:
     )
 
 
-async def _write_mails(
-    connection: AsyncConnection,
-    members: Collection[_Mail],
-    grouped: Thread,
-    ids: Mapping[str, int],
-    changes: Changes | None,
-) -> None:
-    """Bring key, parent and about of each mail up to date."""
+def _moved(members: Collection[_Mail], grouped: Thread, ids: Mapping[str, int], changes: Changes | None) -> list[Place]:
+    """The mails of a thread whose key, parent or about are others now."""
     # All that stands in a series, too: covers without a number, and what a human put there.
     subjects = {grouped.keys[mail.fact.identity] for mail in members if mail.fact.kind in SUBJECTS} | set(
         grouped.reasons
     )
     abouts = _abouts(subjects, grouped.parents)
     keys = {id_: key for key, id_ in ids.items()}
-    changed = []
+    moved = []
     for mail in members:
         key = grouped.keys[mail.fact.identity]
         parent = grouped.parents.get(key)
         about = abouts[key]
         row = (key, None if parent is None else ids[parent], None if about is None else ids[about])
         if row != (mail.key, mail.parent, mail.about):
-            changed.append((mail.id, *row))
+            moved.append((mail.id, *row))
             if changes is not None:
                 change = changes.mail(mail.id, mail.list, mail.key)
                 change.add("key", mail.key, key)
@@ -276,7 +274,12 @@ async def _write_mails(
                         name,
                         *(None if id_ is None else Ref(id_, keys.get(id_, f"message {id_}")) for id_ in (was, now)),
                     )
-    if changed:
+    return moved
+
+
+async def _write_mails(connection: AsyncConnection, moved: Sequence[Place]) -> None:
+    """Bring key, parent and about of mails up to date."""
+    if moved:
         await connection.execute(
             text("""
                 UPDATE ingestd.message m
@@ -285,7 +288,7 @@ async def _write_mails(
                             CAST(:abouts AS bigint[])) AS w (id, key, parent, about)
                 WHERE m.id = w.id
             """),
-            dict(zip(("ids", "keys", "parents", "abouts"), map(list, zip(*changed, strict=True)), strict=True)),
+            dict(zip(("ids", "keys", "parents", "abouts"), map(list, zip(*moved, strict=True)), strict=True)),
         )
 
 

@@ -222,11 +222,17 @@ async def _update(connection: AsyncConnection, changed: Collection[rows.Row]) ->
     if changed:
         await connection.execute(
             text("""
-                UPDATE ingestd.series
-                SET complete = :complete, announced = :announced, supersedes = :supersedes, evidence = :evidence
-                WHERE id = :id
+                UPDATE ingestd.series s
+                SET complete = w.complete, announced = w.announced, supersedes = w.supersedes, evidence = w.evidence
+                FROM unnest(CAST(:id AS bigint[]), CAST(:complete AS boolean[]), CAST(:announced AS boolean[]),
+                            CAST(:supersedes AS bigint[]), CAST(:evidence AS text[]))
+                    AS w (id, complete, announced, supersedes, evidence)
+                WHERE s.id = w.id
             """),
-            list(changed),
+            {
+                name: [row[name] for row in changed]
+                for name in ("id", "complete", "announced", "supersedes", "evidence")
+            },
         )
 
 

@@ -4,7 +4,9 @@ import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Table, insert, text
+import msgspec
+from sqlalchemy import Table, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ingestd.mail import Mail
@@ -127,10 +129,32 @@ def parts(mails: Mapping[int, Mail]) -> dict[Table, list[Row]]:
 
 
 async def add(connection: AsyncConnection, table: Table, rows: Iterable[Row]) -> None:
-    """Insert `rows`, if any."""
+    """Insert `rows`, if any: all with the same columns. In a transaction that has begun.
+
+    By COPY, past SQLAlchemy: with many rows this takes half of the time that INSERT takes, with one no more.
+    """
     rows = list(rows)
-    if rows:
-        await connection.execute(insert(table), rows)
+    if not rows:
+        return
+    names = list(rows[0])
+    json = {name for name in names if isinstance(table.c[name].type, JSONB)}
+    driver = (await connection.get_raw_connection()).driver_connection
+    if driver is None or not driver.is_in_transaction():
+        raise AssertionError("a row would be committed by itself")
+    await driver.copy_records_to_table(
+        table.name,
+        schema_name=table.schema,
+        columns=names,
+        records=[
+            tuple(_encoded(row[name]) if name in json else row[name] for name in names) if json else tuple(row.values())
+            for row in rows
+        ],
+    )
+
+
+def _encoded(value: object) -> str | None:
+    """JSON, as text."""
+    return None if value is None else msgspec.json.encode(value).decode()
 
 
 async def allocate(connection: AsyncConnection, table: Table, count: int) -> list[int]:

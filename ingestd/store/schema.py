@@ -364,3 +364,13 @@ tombstone_digest = Table(
     _ref("tombstone", "tombstone.id"),
 )
 Index("tombstone_digest_tombstone", tombstone_digest.c.tombstone)
+
+# How far an archive has been read. `list_id`: where the operator wants its mails; empty: where they say.
+archive = Table(
+    "archive",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("list_id", Text, primary_key=True),
+    _required("place", JSONB),
+    Column("at", TIME, nullable=False, server_default=func.transaction_timestamp()),
+)

@@ -42,6 +42,15 @@ class Poison:
 
 
 @dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far an archive has been read into a list, or into those its mails say."""
+
+    source: str  # what the archive is known by
+    list_id: str | None  # None: each mail's own
+    place: Mapping[str, str | int]  # only the reader of such archives knows what it says
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
     """What became of an arrival on one list."""
 

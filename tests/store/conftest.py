@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import text
 
 from ingestd import ingest
-from ingestd.ingest import Committer, Outcome, Router
+from ingestd.ingest import Committer, Outcome
+from ingestd.router import Router
 from ingestd.store import dump, migrate
 from ingestd.store.engine import Database
 from ingestd.store.values import Envelope

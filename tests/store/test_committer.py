@@ -18,14 +18,15 @@ from store.conftest import Store
 
 from ingestd import ingest, reception
 from ingestd.errors import Full, MailError, Temporary
-from ingestd.ingest import Committer, Router
+from ingestd.ingest import Committer
 from ingestd.postgres import Postgres
 from ingestd.reception import Bounds, Ingest
+from ingestd.router import Router
 from ingestd.series import group
 from ingestd.series.values import Fact, Thread
 from ingestd.store import engine, migrate, save
 from ingestd.store.engine import Database
-from ingestd.store.values import Arrival, Envelope, Poison, Stored
+from ingestd.store.values import Arrival, Cursor, Envelope, Poison, Stored
 
 GOOD = [mail(f"good{number}@example.org", f"Good {number}", f"{number}\n") for number in range(10)]
 ENVELOPE = Envelope(datetime(2026, 11, 2, tzinfo=UTC))
@@ -276,9 +277,9 @@ async def test_after_a_batch_that_takes_too_long_come_smaller_ones(store: Store,
     sizes = []
     real = store.committer._attempt
 
-    async def count(arrivals: Sequence[Arrival]) -> list[ingest.Outcome]:
+    async def count(arrivals: Sequence[Arrival], cursor: Cursor | None) -> list[ingest.Outcome]:
         sizes.append(len(arrivals))
-        return await real(arrivals)
+        return await real(arrivals, cursor)
 
     store.committer._attempt = count  # type: ignore[method-assign]
     await store.put_batches([GOOD])

@@ -14,6 +14,7 @@ from ingestd import ingest
 from ingestd.errors import InputError
 from ingestd.forget import forget
 from ingestd.mail.parse import parse
+from ingestd.router import Router
 from ingestd.store import audit, quarantine, read, relinks, tombstones
 from ingestd.store.values import Envelope, Poison
 
@@ -133,7 +134,7 @@ async def test_a_copy_that_comes_out_of_quarantine_is_gone(store: Store) -> None
     await forget(store.database, "a@example.org", None, "spam")
     async with store.database.transaction() as connection:
         (entry,) = await quarantine.entries(connection)
-    outcome = await ingest.replay(store.committer, ingest.Router(), entry, other)
+    outcome = await ingest.replay(store.committer, Router(), entry, other)
     assert isinstance(outcome, list)
     assert [stored.message for stored in outcome] == [None]
     assert await store.ask("SELECT count(*) FROM ingestd.raw") == [0]

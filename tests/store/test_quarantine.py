@@ -10,9 +10,10 @@ from store.conftest import Store
 
 from ingestd import ingest
 from ingestd.errors import InputError, MailError
-from ingestd.ingest import ListRule, Outcome, Router
+from ingestd.ingest import Outcome
 from ingestd.mail import Mail
 from ingestd.mail.parse import parse
+from ingestd.router import ListRule, Router
 from ingestd.store import quarantine, save
 from ingestd.store.values import Arrival, Envelope
 
