@@ -29,7 +29,7 @@ class Reading:
 
 def mailinfo(mail: bytes, directory: Path, *options: str) -> Reading | None:
     """What `git mailinfo` says; None where it reads nothing. `directory` is for its files."""
-    command = ["git", "mailinfo", "--encoding=UTF-8", *options, "message", "patch"]
+    command = ["git", "mailinfo", *options, "message", "patch"]
     told = subprocess.run(command, input=mail, capture_output=True, check=False, cwd=directory, env=ENVIRONMENT)
     if told.returncode:
         return None

@@ -21,7 +21,7 @@ _MAX_WORD = 900  # of a header that is not encoded: a line must hold it
 _WIDTH = 76  # of a header line
 _ENCODED = 45  # bytes in an encoded word: 60 of base64 and 12 around them (RFC 2047 allows 75)
 _FROM = re.compile(rb"^(>*)From ", re.MULTILINE)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
+_BLANK = re.compile(r"[\x00-\x20\x7f]+")  # not those of Unicode: git keeps them
 # A date that git reads as we do, with its author's own time zone, which git keeps in the commit.
 _PLAIN_DATE = re.compile(
     r"(?:[A-Z][a-z]{2}, )?\d{1,2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}(?::\d{2})? "
@@ -39,7 +39,7 @@ class Patch:
     author: Person
     date: datetime | None
     date_text: str | None
-    above: str  # the text above the diff as sent: in-body headers, commit message, notes, diffstat
+    above: str  # the text above the diff, nearly as sent: in-body headers, commit message, notes, diffstat
     diff: bytes  # as sent, transfer encoding undone, in the mail's own charset: what `git apply` must get
     below: str  # what stands below the diff, without signature and list footer
     charset: str | None  # what the text was decoded with
@@ -60,26 +60,27 @@ def read(raw: bytes) -> Patch | None:
     exact = text.read_message(text.gather(mime.leaves(headers_too, rest)[0], exact=True)).diff
     trusted = exact is not None and (text.HTML in texts.defects or _same_lines(exact, said.diff))
     found = exact if exact is not None and trusted else said.diff
+    person, evidence = _author(mail, said.message, headers)
     below = signature.cut(said.tail)[0].rstrip("\n")
     return Patch(
         message_id=mail.message_id,
-        subject=mail.subject.text,
-        author=_author(mail, said.message, headers),
+        subject=_one_line(header.decode(headers.first("subject") or "")) or mail.subject.text,
+        author=person,
         date=mail.date,
         date_text=mail.date_text,
-        above=said.message,
+        above=_credited(said.message, person, munged=evidence.startswith("in-body From, munged; ")),
         diff=found.text.encode("utf-8", "surrogateescape"),
         below=below and below + "\n",
         charset=mail.charset,
     )
 
 
-def _author(mail: Mail, above: str, headers: header.Headers) -> Person:
-    """Who wrote the patch, also where the mail is an answer or the like, which is by its sender."""
+def _author(mail: Mail, above: str, headers: header.Headers) -> tuple[Person, str]:
+    """Who wrote the patch, and how we know. A mail that is no patch is by its sender, a patch in it may not be."""
     parts = body.read(above)
     if mail.kind is Kind.PATCH or not parts.in_body:
-        return mail.author
-    return author.of_text(author.Origin(mail.sender, mail.submitter, "", mail.munged), parts, headers)[0]
+        return mail.author, mail.author_evidence
+    return author.of_text(author.Origin(mail.sender, mail.submitter, "", mail.munged), parts, headers)
 
 
 def _lines_ended(raw: bytes) -> bytes:
@@ -100,7 +101,7 @@ def _same_lines(one: diff.Diff, other: diff.Diff) -> bool:
 
 def mbox_entry(patch: Patch, trailers: Sequence[str] = ()) -> bytes:
     """One mail, LF line ends: From_ line, headers, text, blank line. `trailers` are added to the commit message."""
-    above = add_trailers(_authored(patch), trailers)
+    above = add_trailers(patch.above, trailers)
     if above and not above.endswith("\n"):
         above += "\n"
     label = _label(patch, above)
@@ -111,7 +112,7 @@ def mbox_entry(patch: Patch, trailers: Sequence[str] = ()) -> bytes:
         ("From", _address(patch.author)),
         ("Subject", _encoded(patch.subject)),
         ("Date", _date(patch)),
-        ("Message-ID", f"<{_CONTROL.sub('', patch.message_id)}>"),
+        ("Message-ID", f"<{_BLANK.sub('', patch.message_id)}>"),
         ("MIME-Version", "1.0"),
         ("Content-Type", f"text/plain; charset={label}"),
         ("Content-Transfer-Encoding", encoding),
@@ -183,47 +184,43 @@ def _in_body(lines: Sequence[str]) -> tuple[dict[str, tuple[int, int, str]], int
     return found, at if found else 0
 
 
-def _authored(patch: Patch) -> str:
-    """The text above the diff, with an in-body From where git would credit somebody else without it.
+def _credited(above: str, person: Person, *, munged: bool) -> str:
+    """The text above the diff, with an in-body From where git would credit nobody or somebody else without it.
 
-    That is where the text names somebody else on top, and where an address is not ASCII: RFC 5322 has no header for it.
+    That is where a list has munged the one that is there, and for an address that is not ASCII: RFC 5322 has no header
+    for it.
     """
-    lines = patch.above.split("\n")
+    lines = above.split("\n")
     first = next((at for at, line in enumerate(lines) if line.strip()), 0)
     if body.is_from_line(lines[first]):  # of an attached `git format-patch` file; git knows no header below it
         lines = lines[first + 1 :]
     found, start = _in_body(lines)
-    credit = f"From: {_CONTROL.sub(' ', str(patch.author))}"
+    credit = f"From: {_one_line(str(person))}"
     if "From" in found:
         at, end, value = found["From"]
-        if address.person(value) != patch.author and patch.author.email:
+        if person.email and (munged or "@" not in value):
             lines[at:end] = [credit]
-    elif not patch.author.email.isascii():
+    elif not person.email.isascii():
         lines[:start] = [credit, *(lines[:start] or [""])]
     return "\n".join(lines)
 
 
 def _label(patch: Patch, above: str) -> str:
-    """The charset to declare: UTF-8, unless the diff is not in it and the mail's own serves for all.
+    """The charset to declare: UTF-8, unless the diff reads otherwise in it and the mail's own serves for all.
 
     git-mailinfo(1) takes the message from that charset to UTF-8 and never touches the diff.
     """
     name = charset.codec(patch.charset)
-    if name is None or name == "utf_8" or not charset.keeps_ascii(name) or _fits(patch.diff, "utf-8"):
+    around = above + patch.below
+    if name is None or name == "utf_8" or not charset.keeps_ascii(name) or "\x1b" in around:  # it shifts in iso-2022
         return "UTF-8"
     try:
-        (above + patch.below).encode(name)
-    except UnicodeEncodeError:
+        if patch.diff.decode(name) == patch.diff.decode("utf-8", "replace"):
+            return "UTF-8"
+        around.encode(name)
+    except UnicodeError:
         return "UTF-8"
-    return str(patch.charset) if _fits(patch.diff, name) else "UTF-8"
-
-
-def _fits(data: bytes, name: str) -> bool:
-    try:
-        data.decode(name)
-    except UnicodeDecodeError:
-        return False
-    return True
+    return str(patch.charset)
 
 
 def _needs_quoting(data: bytes) -> bool:
@@ -242,7 +239,7 @@ def _quoted(data: bytes) -> bytes:
 def _address(person: Person) -> str:
     """`Name <address>` for a From header."""
     email = re.sub(r"[\s<>]", "", person.email)
-    name = " ".join(_CONTROL.sub(" ", person.name).split())
+    name = _one_line(person.name)
     if not name:
         return f"<{email}>" if email else ""
     if not name.isascii() or "=?" in name:
@@ -255,7 +252,7 @@ def _address(person: Person) -> str:
 
 def _encoded(value: str) -> str:
     """Header text as it is when it can go as it is, else in encoded words (RFC 2047)."""
-    value = " ".join(_CONTROL.sub(" ", value).split())
+    value = _one_line(value)
     if value.isascii() and "=?" not in value and max(map(len, value.split(" "))) < _MAX_WORD:
         return value
     words = [b""]
@@ -265,6 +262,10 @@ def _encoded(value: str) -> str:
             words.append(b"")
         words[-1] += data
     return " ".join(f"=?UTF-8?B?{base64.b64encode(word).decode()}?=" for word in words)
+
+
+def _one_line(value: str) -> str:
+    return _BLANK.sub(" ", value).strip(" ")
 
 
 def _folded(name: str, value: str) -> str:
