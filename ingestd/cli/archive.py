@@ -2,12 +2,13 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import click
 
-from ingestd.cli.command import config_of, ingestd, run, shown
+from ingestd.cli.command import EX_DATAERR, config_of, ingestd, run, shown
 from ingestd.errors import InputError
 
 DIALECTS = ("auto", "mboxo", "mboxrd", "mboxcl", "mboxcl2")  # those of `ingestd.sources.mbox`
@@ -97,43 +98,83 @@ def audit(context: click.Context, against: Sequence[str], list_id: str | None, r
 
 
 @ingestd.command()
-@click.argument("message_id", metavar="MESSAGE-ID")
-@click.option("--list", "list_id", metavar="LIST-ID", help="The mail as it is on this list.")
+@click.argument("message_ids", nargs=-1, required=True, metavar="MESSAGE-ID...")
+@click.option("--list", "list_id", metavar="LIST-ID", help="The mails as they are on this list.")
 @click.option("--series", "whole", is_flag=True, help="The whole series it belongs to, in order, re-rolls laid over.")
 @click.option("--trailers", is_flag=True, help="Add the trailers that replies gave, to older versions too.")
-@click.option("--raw", is_flag=True, help="The bytes as they were received.")
+@click.option("--thread", is_flag=True, help="All mails of its thread as mboxrd, nothing changed.")
+@click.option("--raw", is_flag=True, help="The bytes as they were received; several mails as mboxrd.")
 @click.pass_context
 def export(
-    context: click.Context, message_id: str, list_id: str | None, whole: bool, trailers: bool, raw: bool
+    context: click.Context,
+    message_ids: Sequence[str],
+    list_id: str | None,
+    whole: bool,
+    trailers: bool,
+    thread: bool,
+    raw: bool,
 ) -> None:
-    """Write a patch to standard output, as mbox ready for `git am`."""
+    """Write patches to standard output, as mbox ready for `git am`; `-` reads their ids from standard input."""
     from ingestd import daemon
-    from ingestd.mail.export import mbox_entry
-    from ingestd.store import migrate as migrations
+    from ingestd.mail.export import mbox_entry, mboxrd_entry
     from ingestd.store import read
 
-    if raw and (whole or trailers):
-        raise click.UsageError("--raw goes with neither --series nor --trailers")
+    if thread + raw + (whole or trailers) > 1:
+        raise click.UsageError("--raw, --thread, and --series or --trailers, go alone")
     config = config_of(context)
+    alone = len(message_ids) == 1 and message_ids != ("-",)
+    written: set[int] = set()  # a mail that several ids lead to is written once
 
-    async def work() -> tuple[bytes, tuple[int, ...], list[str]]:
-        async with daemon.open_database(config) as database:
-            await migrations.check(database)
-            async with database.transaction() as connection:
-                message = await read.find(connection, message_id, list_id)
-                if raw:
-                    return await read.raw(connection, message), (), []
-                messages, missing = await read.series_of(connection, message) if whole else ((message,), ())
-                patches = await read.patches(connection, messages)
-                reviews = [await read.reviews(connection, id_) if trailers else ([], []) for id_ in messages]
-                made = [mbox_entry(patch, sure) for patch, (sure, _) in zip(patches, reviews, strict=True)]
-                return b"".join(made), missing, [line for _, doubtful in reviews for line in doubtful]
+    async def entries(connection: Any, message_id: str) -> tuple[dict[int, bytes], list[str], tuple[int, ...]]:  # noqa: ANN401 - only the store knows it
+        """What one id leads to: mails, trailers left out, numbers missing."""
+        message = await read.find(connection, message_id, list_id)
+        messages, missing = await read.series_of(connection, message) if whole else ((message,), ())
+        if thread:
+            messages = await read.thread_of(connection, message)
+        made: dict[int, bytes] = {}
+        left_out: list[str] = []
+        for one in messages:
+            if one in written:
+                continue
+            if thread or raw:
+                mail = await read.raw(connection, one)
+                made[one] = mail if raw and alone else mboxrd_entry(mail)
+                continue
+            sure, doubtful = await read.reviews(connection, one) if trailers else ([], [])
+            made[one] = mbox_entry(await read.patch(connection, one), sure)
+            left_out += doubtful
+        return made, left_out, missing
 
-    text, missing, doubtful = run(config, work())
-    sys.stdout.buffer.write(text)
-    sys.stdout.buffer.flush()
-    for line in dict.fromkeys(doubtful):
-        click.echo(f"ingestd: left out, not by its sender: {line}", err=True)
-    if missing:
-        numbers = ", ".join(str(number) for number in missing)
-        raise InputError(f"{message_id}: the series lacks {numbers}; what is there was written")
+    async def work() -> bool:
+        whole_of_all = True
+        async with daemon.open_store(config) as database:
+            for message_id in _ids(message_ids):
+                try:
+                    async with database.transaction() as connection:
+                        made, left_out, missing = await entries(connection, message_id)
+                    written.update(made)
+                    sys.stdout.buffer.write(b"".join(made.values()))
+                    sys.stdout.buffer.flush()
+                    for line in dict.fromkeys(left_out):
+                        click.echo(f"ingestd: left out, not by its sender: {line}", err=True)
+                    if missing:
+                        numbers = ", ".join(str(number) for number in missing)
+                        raise InputError(f"{message_id}: the series lacks {numbers}; what is there was written")
+                except InputError as error:
+                    whole_of_all = False
+                    click.echo(f"ingestd: {shown(str(error))}", err=True)
+        return whole_of_all
+
+    if not run(config, work()):
+        sys.exit(EX_DATAERR)
+
+
+def _ids(arguments: Sequence[str]) -> Iterator[str]:
+    """Message-IDs as given; `-` stands for those on standard input, one a line."""
+    for argument in arguments:
+        if argument != "-":
+            yield argument
+            continue
+        for line in sys.stdin.buffer:
+            if found := line.decode("utf-8", "replace").replace("\0", "\ufffd").strip():
+                yield found

@@ -41,6 +41,11 @@ def is_separator(line: str) -> bool:
     return line.startswith("---") and not line[3:].strip(" \t")
 
 
+def is_from_line(line: str) -> bool:
+    """The line that `git format-patch` begins a mail with, also quoted."""
+    return bool(_FROM_LINE.match(line))
+
+
 def _is_scissors(line: str) -> bool:
     """`-- >8 --` and its kin: a perforation of dashes and scissors, perhaps with "cut here" (git-mailinfo(1))."""
     if len(line) > 100 or "-" not in line or not any(mark in line for mark in ("8<", ">8", "%<", ">%")):
@@ -67,7 +72,7 @@ def _in_body(lines: list[str], *, pasted: bool) -> tuple[tuple[tuple[str, str], 
             headers, end = _block(lines, start if lines[start].strip() else start + 1)
             if headers:
                 return headers, end
-        if not lines[start - 1].strip() and (lines[start].startswith("From: ") or _FROM_LINE.match(lines[start])):
+        if not lines[start - 1].strip() and (lines[start].startswith("From: ") or is_from_line(lines[start])):
             headers, end = _block(lines, start)
             if {"From", "Subject"} <= {name for name, _ in headers}:
                 return headers, end
@@ -76,7 +81,7 @@ def _in_body(lines: list[str], *, pasted: bool) -> tuple[tuple[tuple[str, str], 
 
 def _block(lines: list[str], at: int) -> tuple[tuple[tuple[str, str], ...], int]:
     """The in-body headers that begin at a line, and where the text behind them begins; none where it is prose."""
-    if at < len(lines) and _FROM_LINE.match(lines[at]):
+    if at < len(lines) and is_from_line(lines[at]):
         at += 1
     start = at
     headers: list[tuple[str, str]] = []

@@ -65,6 +65,15 @@ def _known(name: str) -> str | None:
     return _CODECS.get(plain)
 
 
+@lru_cache(256)
+def keeps_ascii(name: str) -> bool:
+    """Does ASCII stand for itself in this codec, so that bytes may be split into lines? (Not UTF-16, not EBCDIC.)"""
+    try:
+        return b"\n @+-".decode(name) == "\n @+-"
+    except UnicodeDecodeError:
+        return False
+
+
 def _windows_1252(found: re.Match[str]) -> str:
     return found.group().encode("utf-8", "surrogateescape").decode("cp1252", "replace")
 

@@ -39,7 +39,7 @@ def parse(raw: bytes) -> Mail:
 
     Pure and total: never raises, whatever the bytes; what is wrong with them stands in `defects`. Linear in size.
     """
-    data = _plain(raw)
+    data = plain(raw)
     headers, rest, defects = header.read(data)
     parts, broken = mime.leaves(headers, rest)
     texts = text.gather(parts)
@@ -108,7 +108,7 @@ def parse(raw: bytes) -> Mail:
     )
 
 
-def _plain(raw: bytes) -> bytes:
+def plain(raw: bytes) -> bytes:
     """LF line ends, the mbox line gone, the last line ended: what every digest and value is made from."""
     data = raw
     if b"\r" in data:

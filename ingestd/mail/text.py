@@ -1,5 +1,6 @@
 """Which parts of a mail are text, what they say, and how message and diff come out of them."""
 
+import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -8,6 +9,8 @@ from ingestd.mail import charset, diff, markup, mime, signature
 _PATCH_TYPES = frozenset(("text/x-patch", "text/x-diff", "application/x-patch", "application/x-diff", "text/patch"))
 _OPAQUE = frozenset(("application/octet-stream", "application/mbox", "binary/octet-stream", "application/x-download"))
 _PATCH_NAMES = (".patch", ".diff", ".patch.txt", ".diff.txt")
+HTML = "text made from HTML"
+_FILE_LINE = re.compile(r"^(?:diff --git|Index:|---|\+\+\+|\*\*\*) [^\n]*\n", re.MULTILINE)
 
 
 @dataclass(slots=True)
@@ -36,30 +39,34 @@ class Body(NamedTuple):
     attached: bool  # the diff came as an attachment
 
 
-def gather(parts: list[mime.Part]) -> Texts:
-    """Sort the leaves. Signatures, pictures and forwarded mails are no text of this mail."""
+def gather(parts: list[mime.Part], *, exact: bool = False) -> Texts:
+    """Sort the leaves. Signatures, pictures and forwarded mails are no text of this mail.
+
+    `exact`: nothing is decoded, and CR and NUL stay where they are content; `surrogateescape` brings the bytes back.
+    """
+    decode = _undecoded if exact else _decoded
     texts = Texts()
     for part in parts:
         name = part.filename.lower()
         if part.type in _PATCH_TYPES or (name.endswith(_PATCH_NAMES) and part.type in _OPAQUE):
-            texts.patches.append(_decode(texts, part))
+            texts.patches.append(decode(texts, part))
         elif part.type == "text/plain":
-            texts.plain.append(_decode(texts, part))
+            texts.plain.append(decode(texts, part))
             low = part.parameters.get("format", "").lower() == "flowed"
             texts.flowed.append((low, low and part.parameters.get("delsp", "").lower() == "yes"))
         elif part.type == "text/html":
-            texts.html.append(_decode(texts, part))
+            texts.html.append(decode(texts, part))
         elif part.type.startswith("text/") and name.endswith(_PATCH_NAMES):
-            texts.patches.append(_decode(texts, part))
+            texts.patches.append(decode(texts, part))
         elif part.type in _OPAQUE and len(parts) == 1 and _readable(part.data):
             texts.defects["text sent as application/octet-stream"] = None
-            texts.plain.append(_decode(texts, part))
+            texts.plain.append(decode(texts, part))
             texts.flowed.append((False, False))
         else:
             texts.other.append(part.data)
     if texts.html and all(_only_footer(text) for text in texts.plain):
-        texts.defects["text made from HTML"] = None
-        made = [markup.text(source) for source in texts.html]
+        texts.defects[HTML] = None
+        made = [markup.text(source, exact=exact) for source in texts.html]
         texts.plain = made + texts.plain
         texts.flowed = [(False, False)] * len(made) + texts.flowed
     texts.lines = [text.split("\n") for text in texts.plain]
@@ -80,7 +87,7 @@ def _readable(data: bytes) -> bool:
     return True
 
 
-def _decode(texts: Texts, part: mime.Part) -> str:
+def _decoded(texts: Texts, part: mime.Part) -> str:
     declared = part.parameters.get("charset")
     text, used, lossy = charset.decode(part.data, declared)
     known = charset.codec(declared)
@@ -97,6 +104,22 @@ def _decode(texts: Texts, part: mime.Part) -> str:
     if "\0" in text:
         texts.defects["NUL in the text"] = None
     return charset.clean(text)
+
+
+def _undecoded(texts: Texts, part: mime.Part) -> str:
+    """A part's bytes as they are, but for line ends that are CRLF throughout: a line that names a file tells."""
+    name = charset.codec(part.parameters.get("charset"))
+    if part.type == "text/html" or not (name is None or charset.keeps_ascii(name)):
+        return _decoded(texts, part)
+    text = part.data.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+    found = _FILE_LINE.search(text) if "\r" in text else None
+    ends = _crs(found.group()[:-1]) if found else 0
+    return "\n".join([line[: len(line) - min(ends, _crs(line))] for line in text.split("\n")]) if ends else text
+
+
+def _crs(line: str) -> int:
+    """How many CR a line ends with."""
+    return len(line) - len(line.rstrip("\r"))
 
 
 def lf(text: str) -> str:

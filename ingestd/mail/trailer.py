@@ -27,7 +27,7 @@ def of_message(message: str) -> tuple[Trailer, ...]:
     """
     message = message.rstrip()
     start = message.rfind("\n\n") + 1
-    block = _is_block(message[start:].strip("\n").split("\n"))
+    block = is_block(message[start:].strip("\n").split("\n"))
     low = message[:start].lower()
     above = "-by" in low or "cc" in low or "fixes" in low  # all that counts there
     return _collect(message, start if block else len(message), 0 if above or not block else start, answer=False)
@@ -44,7 +44,8 @@ def may_answer(text: str) -> bool:
     return "-by" in low or "fixes" in low or "link" in low or "closes" in low
 
 
-def _is_block(lines: list[str]) -> bool:
+def is_block(lines: list[str]) -> bool:
+    """Is this paragraph one of trailers? All of it, or a quarter (git-interpret-trailers(1))."""
     hits = sum(1 for line in lines if _LINE.match("\n" + line))
     folded = sum(1 for line in lines if line[:1] in (" ", "\t", "[", "(", "#"))
     return hits > 0 and (hits + folded >= len(lines) or hits * 4 >= len(lines))

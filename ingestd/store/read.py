@@ -1,6 +1,5 @@
 """What commands ask of the database."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,8 +7,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ingestd.errors import InputError
-from ingestd.mail.export import Patch
-from ingestd.mail.values import PARSER_VERSION, Person
+from ingestd.mail import export
+from ingestd.mail.values import PARSER_VERSION
 from ingestd.series.values import GROUPING_VERSION
 from ingestd.store import heads, migrate, regroup, relinks
 from ingestd.store.engine import Database
@@ -45,33 +44,30 @@ async def raw(connection: AsyncConnection, message: int) -> bytes:
     return bytes(found)
 
 
-async def patches(connection: AsyncConnection, messages: Ids) -> list[Patch]:
-    """The patches with these ids, in this order. InputError when one has no diff."""
-    found = await connection.execute(
+async def thread_of(connection: AsyncConnection, message: int) -> Ids:
+    """All mails of a mail's thread, the oldest first."""
+    found = await connection.scalars(
         text("""
-            SELECT m.id, m.message_id, m.subject, m.author_name, m.author_email, m.date, m.date_text, m.content, p.diff
-            FROM ingestd.message m
-            LEFT JOIN ingestd.patch p ON p.message = m.id
-            WHERE m.id = ANY (CAST(:ids AS bigint[]))
+            SELECT id
+            FROM ingestd.message
+            WHERE thread = (SELECT thread FROM ingestd.message WHERE id = :id)
+            ORDER BY date NULLS LAST, key COLLATE "C"
         """),
-        {"ids": list(messages)},
+        {"id": message},
     )
-    rows = {row["id"]: dict(row) for row in found.mappings()}
-    return [_patch(rows[message]) for message in messages]
+    return tuple(found)
 
 
-def _patch(row: Mapping[str, Any]) -> Patch:
-    if row["diff"] is None:
-        raise InputError(f"{row['message_id']}: not a patch: there is no diff in it")
-    return Patch(
-        row["message_id"],
-        row["subject"],
-        Person(row["author_name"], row["author_email"]),
-        row["date"],
-        row["date_text"],
-        row["content"],
-        row["diff"],
-    )
+async def patch(connection: AsyncConnection, message: int) -> export.Patch:
+    """The patch in a mail, from its bytes as received. InputError when there is none."""
+    found = export.read(await raw(connection, message))
+    if found is None:
+        raise InputError(f"{await _key(connection, message)}: not a patch: there is no diff in it")
+    return found
+
+
+async def _key(connection: AsyncConnection, message: int) -> str:
+    return str(await connection.scalar(text("SELECT key FROM ingestd.message WHERE id = :id"), {"id": message}))
 
 
 async def series_of(connection: AsyncConnection, message: int) -> tuple[Ids, tuple[int, ...]]:
@@ -89,7 +85,7 @@ async def series_of(connection: AsyncConnection, message: int) -> tuple[Ids, tup
         {"id": message},
     )
     if series is None:
-        raise InputError("the mail belongs to no series")
+        raise InputError(f"{await _key(connection, message)}: the mail belongs to no series")
     head = (await heads.load(connection, [series]))[series]
     found = await connection.execute(
         text("""

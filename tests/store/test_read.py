@@ -28,7 +28,7 @@ async def place(store: Store, key: str) -> dict[str, str]:
 async def export(store: Store, key: str, *, trailers: bool = False) -> tuple[list[str], tuple[int, ...]]:
     async with store.database.transaction() as connection:
         messages, missing = await read.series_of(connection, await read.find(connection, key, None))
-        patches = await read.patches(connection, messages)
+        patches = [await read.patch(connection, id_) for id_ in messages]
         reviews = [(await read.reviews(connection, id_))[0] if trailers else [] for id_ in messages]
     return [mbox_entry(*one).decode() for one in zip(patches, reviews, strict=True)], missing
 
