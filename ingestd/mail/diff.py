@@ -9,6 +9,7 @@ _EXTENDED = (
     "rename to ", "similarity index ", "dissimilarity index ", "index ",
 )  # fmt: skip
 _MARKS = ("--- ", "diff ", "Index: ", "*** ")
+_MARK = re.compile(r"\n(?:--- |diff |Index: |\*\*\* )")
 # What may stand below a line that opens a diff without being git's: diff -u, svn, cvs, hg, quilt.
 _BELOW_OPENING = (*_EXTENDED, "--- ", "*** ", "=====", "RCS file:", "diff ", "Index: ", "Binary files ", "Only in ")
 # Every line that may begin or end a diff, a hunk or a file, or say something of a file, begins with one of these.
@@ -60,11 +61,8 @@ def first_mark(text: str) -> int:
     """Where the first line stands that may begin a diff; -1 for most mail."""
     if text.startswith(_MARKS):
         return 0
-    first = len(text)
-    for mark in _MARKS:
-        at = text.find("\n" + mark, 0, first + len(mark))
-        first = at if at >= 0 else first
-    return first + 1 if first < len(text) else -1
+    found = _MARK.search(text)
+    return found.start() + 1 if found else -1
 
 
 def split(text: str, lines: list[str] | None = None) -> Split:
@@ -172,7 +170,7 @@ class _Splitter:
         self._take(line)
         self.out += (index, old, new, hunk)
         self.at += 4
-        self._lines(found.group(1) or "1", found.group(2) or "1")
+        self._lines(found)
         return True
 
     def _quiet(self) -> list[str]:
@@ -236,7 +234,7 @@ class _Splitter:
         found = _HUNK.match(line)
         if found:
             self._take(line)
-            self._lines(found.group(1) or "1", found.group(2) or "1")
+            self._lines(found)
         elif line.startswith("--- "):
             self._take(line)
             self.state = _OLD
@@ -247,22 +245,28 @@ class _Splitter:
         else:
             self._say(line)
 
-    def _lines(self, before: str, after: str) -> None:
-        """Take the lines that a hunk header counts; the counts are trusted, whatever the lines look like."""
-        old, new = int(before), int(after)
-        end = self._plain_end(old, new)
-        remarks, plain, end = (0, True, end) if end else self._counted(old, new)
-        header = len(self.out) - 1
-        self.out += self.lines[self.at + 1 : end]
-        self.found[header] = Hunk(f"-{before} +{after}", len(self.out), old, new, remarks, plain)
-        self.at = end - 1
+    def _lines(self, found: re.Match[str]) -> None:
+        """Take the lines of the hunk that begins here, and all hunks that follow; their counts are trusted."""
+        lines, start = self.lines, self.at
+        behind = len(self.out) - 1 - start  # how far a line's place in the diff is from its place in the text
+        at = start
+        header: re.Match[str] | None = found
+        while header:
+            before, after = header[1] or "1", header[2] or "1"
+            old, new = int(before), int(after)
+            end = self._plain_end(at + 1, old, new)
+            remarks, plain, end = (0, True, end) if end else self._counted(at + 1, old, new)
+            self.found[at + behind] = Hunk(f"-{before} +{after}", end + behind, old, new, remarks, plain)
+            at = end
+            header = _HUNK.match(lines[at]) if at < len(lines) else None
+        self.out += lines[start + 1 : at]
+        self.at = at - 1
 
-    def _plain_end(self, old: int, new: int) -> int:
+    def _plain_end(self, start: int, old: int, new: int) -> int:
         """Where a hunk ends whose lines are as git writes them and are followed by none like them; else 0.
 
         The last line counts, and all counts agree with it: so they did not before it, and the hunk ends behind it.
         """
-        start = self.at + 1
         run = _HUNK_LINES.match(self.marks, start, start + old + new)
         end = run.end() if run else start
         if end - self.marks.count("+", start, end) != start + old or end == start:
@@ -273,10 +277,9 @@ class _Splitter:
         self.state = _HUNKS
         return end
 
-    def _counted(self, old: int, new: int) -> tuple[int, bool, int]:
+    def _counted(self, at: int, old: int, new: int) -> tuple[int, bool, int]:
         """Any other hunk: how many remarks it has, whether it is plain, and where it ends."""
         marks, last = self.marks, len(self.marks)
-        at = self.at + 1
         left, right = old, new
         remarks = 0
         plain = True
