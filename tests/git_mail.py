@@ -1,9 +1,12 @@
-"""How git reads a mail: `git mailinfo`, which is what `git am` asks."""
+"""How git reads a mail: `git mailinfo`, which is what `git am` asks; and how we read an mbox."""
 
 import os
 import subprocess
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
+
+from ingestd.sources.mbox import Mbox
 
 # Nothing of the machine's configuration.
 ENVIRONMENT = {
@@ -53,3 +56,8 @@ def numstat(patch: bytes, directory: Path) -> tuple[int, bytes]:
         ["git", "apply", "--numstat"], input=patch, capture_output=True, check=False, cwd=directory, env=ENVIRONMENT
     )
     return told.returncode, told.stdout
+
+
+def mails_of(box: bytes) -> list[bytes]:
+    """The mails of an mbox."""
+    return [item.raw for item in Mbox(BytesIO(box)).read()]

@@ -1,6 +1,7 @@
 """Names and addresses of From and its kin (RFC 5322 section 3.4), read with patience and in linear time."""
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from itertools import islice
 
@@ -12,6 +13,8 @@ MAX_LENGTH = 998  # characters of a name or an address
 
 _SHORT = 200  # characters of a field that is remembered
 
+_MARKS = re.compile(r'[,;][\s,;]*|"+|(?:\(\))+|\(+|\)+|[<>]+')  # what decides where a field is cut, runs of it at once
+_CLOSING_QUOTE = re.compile(r'(?<!\\)"|(?<=\\\\)"')  # behind no backslash, or behind two
 _WORD = re.compile(r"[^\s<>()\[\],;:\"]+")
 _AT = re.compile(r"^([\w.+-]+) at ([\w.-]+)$", re.ASCII)
 _MAILTO = re.compile(r"<mailto:[^<>]*>?", re.IGNORECASE)
@@ -19,8 +22,12 @@ _MAILTO = re.compile(r"<mailto:[^<>]*>?", re.IGNORECASE)
 
 def people(value: str) -> list[Person]:
     """Everybody a field names, in order; groups are opened, empty places skipped."""
-    found = (_person(piece) for piece in _pieces(value))
-    return list(islice((one for one in found if one.name or one.email), MAX_PEOPLE))
+    return list(_everybody(value))
+
+
+def _everybody(value: str) -> Iterator[Person]:
+    found = map(_person, _pieces(value))
+    return islice((one for one in found if one.name or one.email), MAX_PEOPLE)
 
 
 def person(value: str) -> Person:
@@ -35,47 +42,38 @@ def _known(value: str) -> Person:
 
 
 def _first(value: str) -> Person:
-    found = people(value)
-    if not found:
-        return Person("", "")
-    if not found[0].email and len(found) > 1:
-        # `Matuszczak, Piotr <p@x>` without quotes: what stands before the first address is one name
-        names = []
-        for one in found:
-            names.append(one.name)
-            if one.email:
-                return Person(", ".join(name for name in names if name), one.email)
-    return found[0]
+    names = []  # `Matuszczak, Piotr <p@x>` without quotes: what stands before the first address is one name
+    for one in _everybody(value):
+        names.append(one.name)
+        if one.email:
+            return Person(", ".join(name for name in names if name), one.email)
+    return Person(names[0] if names else "", "")
 
 
-def _pieces(value: str) -> list[str]:
+def _pieces(value: str) -> Iterator[str]:
     """Cut at the commas and semicolons that are outside quotes, comments and brackets."""
-    if '"' not in value and "(" not in value and "," not in value and ";" not in value:
-        return [value]
-    pieces = []
-    start = at = 0
-    depth = 0
-    quoted = angle = False
-    for at, char in enumerate(value):
-        if quoted:
-            quoted = char != '"' or _escaped(value, at)
-        elif char == '"' and not depth:
-            quoted = '"' in value[at + 1 : at + 1 + MAX_LENGTH]
+    start = at = depth = 0
+    angle = False
+    while mark := _MARKS.search(value, at):
+        at = mark.end()
+        run = mark.group()
+        char, length = run[-1], len(run)
+        if char == '"':
+            if not depth and length % 2 and value.find('"', at, at + MAX_LENGTH) >= 0:  # two in a row quote nothing
+                closing = _CLOSING_QUOTE.search(value, at)
+                if closing is None:
+                    break
+                at = closing.end()
         elif char == "(":
-            depth += 1
+            depth += length
         elif char == ")":
-            depth = max(depth - 1, 0)
-        elif char in "<>" and not depth:
-            angle = char == "<"
-        elif char in ",;" and not depth and not angle:
-            pieces.append(value[start:at])
-            start = at + 1
-    pieces.append(value[start:])
-    return pieces
-
-
-def _escaped(value: str, at: int) -> bool:
-    return value[at - 1] == "\\" and value[at - 2] != "\\"
+            depth = max(depth - length, 0) if run[0] == ")" else depth
+        elif char in "<>":
+            angle = char == "<" if not depth else angle
+        elif not depth and not angle:
+            yield value[start : at - length]
+            start = at
+    yield value[start:]
 
 
 def _person(piece: str) -> Person:
@@ -107,17 +105,18 @@ def _person(piece: str) -> Person:
     for word in _WORD.finditer(decoded):
         if "@" in word.group().strip("@"):
             return Person(_name(decoded[: word.start()]), _email(word.group()))
-    return Person(_name(text), "")
+    return Person(_name(text, decoded), "")
 
 
-def _name(text: str) -> str:
-    """Quotes and escapes off, encoded words read, blanks collapsed."""
+def _name(text: str, decoded: str | None = None) -> str:
+    """Quotes and escapes off, encoded words read, blanks collapsed; `decoded` is `header.one_line(text)`, if known."""
     text = text.strip()
     if len(text) > 1 and text[0] == text[-1] == '"':
         text = text[1:-1]
         if "\\" in text:
             text = re.sub(r"\\(.)", r"\1", text)
-    name = header.one_line(text)
+        decoded = None
+    name = header.one_line(text) if decoded is None else decoded
     if len(name) > 1 and name[0] == name[-1] and name[0] in "\"'":
         name = name[1:-1].strip()
     return name[:MAX_LENGTH]

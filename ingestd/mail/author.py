@@ -59,9 +59,10 @@ def of_text(came: Origin, parts: Parts, headers: header.Headers) -> tuple[Person
     name = found.name[: via.start()].strip()
     trailers = [address.person(hit) for hit in _PERSON_TRAILER.findall(parts.message)]
     copies = [one for field in ("cc", "to") for value in headers.all(field) for one in address.people(value)]
+    wanted = _plain(name)
     for evidence, people in (("trailer", trailers), ("cc", copies)):
         for one in people:
-            if _same_name(one.name, name) and "@" in one.email:
+            if _plain(one.name) == wanted and "@" in one.email:
                 return one, f"in-body From, munged; {evidence}"
     return found, "in-body From, munged"
 
@@ -84,28 +85,25 @@ def _unmunge(headers: header.Headers, sender: Person, name: str) -> Origin:
             return Origin(sender, Person(found.name or name, found.email), field, munged=True)
     answer_to = [one for value in headers.all("reply-to") for one in address.people(value)]
     copies = [one for value in headers.all("cc") for one in address.people(value)]
+    wanted = _plain(name)
     for field, people in (("reply-to", answer_to), ("cc", copies)):
         for one in people:
-            if name and _same_name(one.name, name) and one.email.lower() != sender.email.lower():
+            if name and _plain(one.name) == wanted and one.email.lower() != sender.email.lower():
                 return Origin(sender, one, field, munged=True)
-    others = [one for one in answer_to if "@" in one.email and not _listlike(one.email, headers, sender)]
-    if len({one.email.lower() for one in others}) == 1:
+    firsts = {one.email.lower(): one for one in reversed(answer_to) if "@" in one.email}
+    others = [one for email, one in firsts.items() if not _listlike(email, headers, sender)]
+    if len(others) == 1:
         return Origin(sender, Person(others[0].name or name, others[0].email), "reply-to", munged=True)
     return Origin(sender, sender, "from, munged", munged=True)
 
 
-def _same_name(one: str, other: str) -> bool:
-    """Equal but for order around a comma, quotes and case."""
-    return _plain(one) == _plain(other)
-
-
 def _plain(name: str) -> str:
+    """The same for names that are equal but for order around a comma, quotes and case."""
     last, comma, first = name.lower().replace('"', "").replace("'", "").partition(",")
     return " ".join((f"{first} {last}" if comma else last).split())
 
 
-def _listlike(email: str, headers: header.Headers, sender: Person) -> bool:
-    low = email.lower()
+def _listlike(low: str, headers: header.Headers, sender: Person) -> bool:
     if low == sender.email.lower():
         return True
     post = (headers.first("list-post") or "").lower()

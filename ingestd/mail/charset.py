@@ -51,6 +51,7 @@ _WIDER = {
 _LABELS = (("latin_1", "iso-8859-1"), ("iso8859_", "iso-8859-"), ("iso2022_", "iso-2022-"), ("cp125", "windows-125"))
 _LONGEST_NAME = 40
 _ESCAPED = re.compile("[\udc80-\udcff]+")  # bytes that are not UTF-8, as `surrogateescape` marks them
+_WINDOWS_1252 = {chr(0xDC00 + byte): bytes([byte]).decode("cp1252", "replace") for byte in range(0x80, 0x100)}
 REPLACEMENT = "\ufffd"
 
 
@@ -74,10 +75,6 @@ def keeps_ascii(name: str) -> bool:
         return False
 
 
-def _windows_1252(found: re.Match[str]) -> str:
-    return found.group().encode("utf-8", "surrogateescape").decode("cp1252", "replace")
-
-
 def decode(data: bytes, declared: str | None) -> tuple[str, str, bool]:
     """The text, what it was decoded with, and whether bytes could not be told.
 
@@ -95,7 +92,9 @@ def decode(data: bytes, declared: str | None) -> tuple[str, str, bool]:
     try:
         return data.decode("utf-8"), "utf-8", False
     except UnicodeDecodeError:
-        text = _ESCAPED.sub(_windows_1252, data.decode("utf-8", "surrogateescape"))
+        text = data.decode("utf-8", "surrogateescape")
+        for escaped in set("".join(_ESCAPED.findall(text))):
+            text = text.replace(escaped, _WINDOWS_1252[escaped])
         kind = "utf-8" if name == "utf_8" else "windows-1252"
         return text, kind, REPLACEMENT in text or name == "utf_8"
 

@@ -9,10 +9,17 @@ _EXTENDED = (
     "rename to ", "similarity index ", "dissimilarity index ", "index ",
 )  # fmt: skip
 _MARKS = ("--- ", "diff ", "Index: ", "*** ")
+_MARK = re.compile(r"\n(?:--- |diff |Index: |\*\*\* )")
 # What may stand below a line that opens a diff without being git's: diff -u, svn, cvs, hg, quilt.
 _BELOW_OPENING = (*_EXTENDED, "--- ", "*** ", "=====", "RCS file:", "diff ", "Index: ", "Binary files ", "Only in ")
-_PROSE = re.compile(r"[^-dI*]+")  # first characters of lines that begin nothing
-_QUIET = re.compile(r"[^-*BFodncrsi]+")  # and that say nothing of a file
+# Every line that may begin or end a diff, a hunk or a file, or say something of a file, begins with one of these.
+_SIGNS = frozenset(
+    ("--- ", "diff", "Inde", "*** ", "@@ -", "old ", "new ", "dele", "copy", "rena", "simi", "diss", "inde", "Bina",
+     "File", "GIT ", "-- ")
+)  # fmt: skip
+_QUIET = re.compile("[^-dI*@oncrsiBFG]*")  # first characters of lines that are none of them
+_HUNK_LINES = re.compile("[-+ ]*")
+_CONTEXT_MARKS = frozenset("*!+- \\")
 _CONTEXT_RULE = "***************"
 
 _TEXT, _SUSPECT, _OLD, _HUNKS, _HEADER, _BINARY, _CONTEXT = range(7)
@@ -54,11 +61,8 @@ def first_mark(text: str) -> int:
     """Where the first line stands that may begin a diff; -1 for most mail."""
     if text.startswith(_MARKS):
         return 0
-    first = len(text)
-    for mark in _MARKS:
-        at = text.find("\n" + mark, 0, first + len(mark))
-        first = at if at >= 0 else first
-    return first + 1 if first < len(text) else -1
+    found = _MARK.search(text)
+    return found.start() + 1 if found else -1
 
 
 def split(text: str, lines: list[str] | None = None) -> Split:
@@ -80,6 +84,21 @@ def split(text: str, lines: list[str] | None = None) -> Split:
     return Split(text[:start] + message, tail, found)
 
 
+def marks_of(lines: list[str]) -> str:
+    """The first character of each line, a line end for one without any: what many lines are told by at once."""
+    return "".join([line[0] if line else "\n" for line in lines])
+
+
+def sign(lines: list[str], marks: str, at: int) -> int:
+    """The first line from `at` on that may say something of a diff; the number of lines when there is none."""
+    if at < len(lines) and lines[at][:4] not in _SIGNS:
+        quiet = _QUIET.match(marks, at)
+        at = quiet.end() if quiet else at
+        while at < len(lines) and lines[at][:4] not in _SIGNS:
+            at += 1
+    return at
+
+
 def unread(text: str) -> Diff:
     """A diff of which nothing is known but its text."""
     return Diff(text, text.removesuffix("\n").split("\n"), {})
@@ -94,7 +113,7 @@ class _Splitter:
 
     def __init__(self, lines: list[str]) -> None:
         self.lines = lines
-        self.marks = "".join([line[:1] or "\n" for line in self.lines])  # the first character of each line
+        self.marks = marks_of(lines)
         self.at = 0
         self.out: list[str] = []
         self.said: list[str] = []
@@ -151,13 +170,19 @@ class _Splitter:
         self._take(line)
         self.out += (index, old, new, hunk)
         self.at += 4
-        self._lines(found.group(1) or "1", found.group(2) or "1")
+        self._lines(found)
         return True
 
+    def _quiet(self) -> list[str]:
+        """This line, which says nothing of a diff, and all that follow it and don't either, passed by as a whole."""
+        start = self.at
+        end = sign(self.lines, self.marks, start)
+        self.at = end - 1
+        return self.lines[start:end]
+
     def _text(self, line: str) -> None:
-        if prose := _PROSE.match(self.marks, self.at):
-            self.said += self.lines[self.at : prose.end()]
-            self.at = prose.end() - 1
+        if line[:4] not in _SIGNS:
+            self.said += self._quiet()
         elif line.startswith("--- "):
             self._hold(line, _OLD)
         elif line.startswith(("diff ", "Index: ")) and self._opens():
@@ -180,9 +205,8 @@ class _Splitter:
         return len(below) == 2 and below[0].startswith("--- ") and below[1].startswith(_CONTEXT_RULE)
 
     def _suspect(self, line: str) -> None:
-        if quiet := _QUIET.match(self.marks, self.at):
-            self.held += self.lines[self.at : quiet.end()]
-            self.at = quiet.end() - 1
+        if line[:4] not in _SIGNS:
+            self.held += self._quiet()
         elif line.startswith("--- "):
             self._hold(line, _OLD)
         elif line.startswith(_EXTENDED):
@@ -210,7 +234,7 @@ class _Splitter:
         found = _HUNK.match(line)
         if found:
             self._take(line)
-            self._lines(found.group(1) or "1", found.group(2) or "1")
+            self._lines(found)
         elif line.startswith("--- "):
             self._take(line)
             self.state = _OLD
@@ -221,11 +245,42 @@ class _Splitter:
         else:
             self._say(line)
 
-    def _lines(self, before: str, after: str) -> None:
-        """Take the lines that a hunk header counts; the counts are trusted, whatever the lines look like."""
+    def _lines(self, found: re.Match[str]) -> None:
+        """Take the lines of the hunk that begins here, and all hunks that follow; their counts are trusted."""
+        lines, start = self.lines, self.at
+        behind = len(self.out) - 1 - start  # how far a line's place in the diff is from its place in the text
+        at = start
+        header: re.Match[str] | None = found
+        while header:
+            before, after = header[1] or "1", header[2] or "1"
+            old, new = int(before), int(after)
+            end = self._plain_end(at + 1, old, new)
+            remarks, plain, end = (0, True, end) if end else self._counted(at + 1, old, new)
+            self.found[at + behind] = Hunk(f"-{before} +{after}", end + behind, old, new, remarks, plain)
+            at = end
+            header = _HUNK.match(lines[at]) if at < len(lines) else None
+        self.out += lines[start + 1 : at]
+        self.at = at - 1
+
+    def _plain_end(self, start: int, old: int, new: int) -> int:
+        """Where a hunk ends whose lines are as git writes them and are followed by none like them; else 0.
+
+        The last line counts, and all counts agree with it: so they did not before it, and the hunk ends behind it.
+        """
+        run = _HUNK_LINES.match(self.marks, start, start + old + new)
+        end = run.end() if run else start
+        if end - self.marks.count("+", start, end) != start + old or end == start:
+            return 0
+        if end - self.marks.count("-", start, end) != start + new:
+            return 0
+        self.hunks += 1
+        self.state = _HUNKS
+        return end
+
+    def _counted(self, at: int, old: int, new: int) -> tuple[int, bool, int]:
+        """Any other hunk: how many remarks it has, whether it is plain, and where it ends."""
         marks, last = self.marks, len(self.marks)
-        start = at = self.at + 1
-        old, new = left, right = int(before), int(after)
+        left, right = old, new
         remarks = 0
         plain = True
         while at < last:
@@ -244,11 +299,7 @@ class _Splitter:
                 self.hunks += 1
                 self.state = _HUNKS
                 break
-        header = len(self.out) - 1
-        self.out += self.lines[start:at]
-        plain = plain and left == 0 and right == 0
-        self.found[header] = Hunk(f"-{before} +{after}", len(self.out), old, new, remarks, plain)
-        self.at = at - 1
+        return remarks, plain and left == 0 and right == 0, at
 
     def _header(self, line: str) -> None:
         if line.startswith(_EXTENDED):
@@ -266,13 +317,21 @@ class _Splitter:
             self._hold(line, _SUSPECT)
 
     def _binary(self, line: str) -> None:
-        if line.startswith("diff") or line == "-- ":
+        if line[:4] not in _SIGNS:
+            self.out += self._quiet()
+        elif line.startswith("diff") or line == "-- ":
             self._hold(line, _SUSPECT)
         else:
             self._take(line)
 
     def _context(self, line: str) -> None:
-        if line.startswith(("*", "!", "+", "-", " ", "\\", "diff ", "Index: ", "=====", "Only in ")) and line != "-- ":
+        start = at = self.at
+        while at < len(self.lines) and self.marks[at] in _CONTEXT_MARKS and self.lines[at] != "-- ":
+            at += 1
+        if at > start:
+            self.out += self.lines[start:at]
+            self.at = at - 1
+        elif line.startswith(("diff ", "Index: ", "=====", "Only in ")):
             self._take(line)
         else:
             self._hold(line, _SUSPECT)

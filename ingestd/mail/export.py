@@ -142,7 +142,7 @@ def add_trailers(above: str, trailers: Sequence[str]) -> str:
     if not new:
         return above
     last = next((at for at in range(len(message) - 1, -1, -1) if not message[at].strip()), -1)
-    if message and not (last >= 0 and trailer.is_block(message[last + 1 :])):
+    if message and not (last >= 0 and trailer.is_block("\n".join(message[last + 1 :]))):
         message.append("")
     return "\n".join([*lines[:start], *message, *reversed(new.values()), *(lines[end:] or [""])])
 

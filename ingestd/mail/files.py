@@ -1,10 +1,9 @@
 """The files a diff touches: paths, kind of change, line counts, blob ids."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ingestd.mail.diff import Diff, Hunk
+from ingestd.mail.diff import Diff, Hunk, marks_of, sign
 from ingestd.mail.values import Change, File
 
 MAX_FILES = 20_000
@@ -14,7 +13,6 @@ _INDEX = re.compile(r"index ([0-9a-f]{4,64})\.\.([0-9a-f]{4,64})")
 _DATE = re.compile(r" {1,8}\d{4}-\d{2}-\d{2} \d{2}:\d{2}")
 _ESCAPES = {"n": b"\n", "t": b"\t", "r": b"\r", "a": b"\a", "b": b"\b", "f": b"\f", "v": b"\v"}
 _NULL = "/dev/null"
-_MARKS = frozenset("-*IdinorcsGB")  # first characters of all lines that say something of a file
 
 
 @dataclass(slots=True)
@@ -76,17 +74,16 @@ def of(diff: Diff) -> tuple[File, ...]:
     found: list[File] = []
     draft: _Draft | None = None
     lines, hunks = diff.lines, diff.hunks
-    at = 0
+    marks = marks_of(lines)
+    at = sign(lines, marks, 0)
     while at < len(lines) and len(found) < MAX_FILES:
         line = lines[at]
         hunk = hunks.get(at)
         at += 1
         if hunk:
             if draft is not None:
-                _count(draft, lines, at, hunk)
+                _count(draft, marks, at, hunk)
             at = hunk.end
-        elif line[:1] not in _MARKS:
-            continue
         elif line.startswith("diff --git "):
             _finish(found, draft)
             draft = _Draft()
@@ -94,7 +91,7 @@ def of(diff: Diff) -> tuple[File, ...]:
         elif line.startswith("--- ") and at < len(lines) and lines[at].startswith("+++ "):
             if draft is None or draft.old:
                 if at + 1 not in hunks:  # no git header above and no hunk below: nothing changes
-                    at += 1
+                    at = sign(lines, marks, at + 1)
                     continue
                 _finish(found, draft)
                 draft = _Draft()
@@ -108,8 +105,9 @@ def of(diff: Diff) -> tuple[File, ...]:
         elif line.startswith("Index: "):
             _finish(found, draft)
             draft = _Draft(index=_path(line[7:]))
-        elif draft is not None:
+        elif draft is not None and line[0] not in "-*@":
             _extended(draft, line)
+        at = sign(lines, marks, at)
     _finish(found, draft)
     return tuple(found)
 
@@ -120,15 +118,14 @@ def _finish(found: list[File], draft: _Draft | None) -> None:
         found.append(done)
 
 
-def _count(draft: _Draft, lines: Sequence[str], start: int, hunk: Hunk) -> None:
+def _count(draft: _Draft, marks: str, start: int, hunk: Hunk) -> None:
     if hunk.plain:  # all lines = context + added + removed + remarks; old = context + removed; new = context + added
         length = hunk.end - start - hunk.remarks
         draft.added += length - hunk.old
         draft.removed += length - hunk.new
         return
-    for line in lines[start : hunk.end]:
-        draft.added += line.startswith("+")
-        draft.removed += line.startswith("-")
+    draft.added += marks.count("+", start, hunk.end)
+    draft.removed += marks.count("-", start, hunk.end)
 
 
 def _extended(draft: _Draft, line: str) -> None:

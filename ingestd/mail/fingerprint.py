@@ -3,29 +3,48 @@
 import hashlib
 import re
 import string
+from typing import NamedTuple
 
-from ingestd.mail.diff import Diff
+from ingestd.mail.diff import Diff, marks_of
 
-# File lines (removed lines that look like one, too), and every line that begins otherwise than a hunk's.
-_NOT_HUNK_LINE = re.compile(r"\n(?:(?:---|\+\+\+) (\S+)[^\n]*|[^-+ \n][^\n]*|(?=\n)|\Z)")
+_DROPPED = re.compile(r"\n(?:[^-+ @\n][^\n]*)?(?=\n|\Z)")  # neither a hunk's line nor, maybe, its header
+# File lines (removed lines that look like one, too), and what may be a hunk's header.
+_NAMING = re.compile(r"\n(?:(?:---|\+\+\+) (\S+)[^\n]*|@[^\n]*)")
 _HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
 
 _SPACES = b" \t\n\r"  # git's own isspace
 _OID = re.compile(r"[0-9a-f]{40}", re.IGNORECASE | re.ASCII)
 _RANGE = re.compile(r"[0-9]{0,9}(?:,([0-9]{0,9}))?")
+_COMMIT_LINE = re.compile(r"\n(?:commit |From )?[0-9A-Fa-f]{40}")
 _COMMIT_MARKS = frozenset("0123456789abcdefABCDEF")  # of an id, of `commit` and of `From`
 _HEADER_MARKS = frozenset(string.ascii_letters) - frozenset("GBi")  # of header lines that are just taken
 _MAX_OID = 64
 
 
+class _Runs(NamedTuple):
+    """The first characters of lines that need no closer look, each where the patch id is being read."""
+
+    outside: re.Pattern[str]  # before the first file, and in binary data
+    header: re.Pattern[str]
+    hunk: re.Pattern[str]
+    added: re.Pattern[str]  # within a hunk, and no line of the old file
+
+
+_RUNS = {  # by whether any line may name a commit
+    False: _Runs(*map(re.compile, ("[^d]*", "[AC-FH-Za-hj-z]*", r"[^\\]*", r"[^-\\ ]*"))),
+    True: _Runs(*map(re.compile, ("[^0-9A-Fa-f]*", "[H-Zghj-z]*", r"[^\\0-9A-Fa-f]*", r"[^-\\ 0-9A-Fa-f]*"))),
+}
+
+
 def patchwork(diff: str) -> str:
     """Patchwork's `hash`, 40 hex digits: SHA-1 over paths, hunk sizes and hunk lines (mail rules, section 7)."""
-    text = _NOT_HUNK_LINE.sub(_feed, "\n" + diff.replace("\r", "").strip()) + "\n"
+    kept = _DROPPED.sub("", "\n" + diff.replace("\r", "").strip())
+    text = _NAMING.sub(_feed, kept) + "\n"
     return hashlib.sha1(text[1:].encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
 
 
 def _feed(found: re.Match[str]) -> str:
-    """What stands in the hash for a line that is no plain hunk line."""
+    """What stands in the hash for a line that names a file or may be a hunk's header."""
     line = found.group()
     if found.group(1):
         side = "a" if line[1] == "-" else "b"
@@ -52,7 +71,9 @@ class _PatchId:
 
     def __init__(self, diff: Diff) -> None:
         self.lines = diff.lines
-        self.hunks = diff.hunks
+        self.marks = marks_of(diff.lines)
+        self.commits = _COMMIT_LINE.search("\n" + diff.text) is not None
+        self.runs = _RUNS[self.commits]
         self.at = 0
         self._reset()
 
@@ -68,18 +89,14 @@ class _PatchId:
         """The id of the next patch; None where there was none."""
         self._reset()
         while self.at < len(self.lines):
-            hunk = self.hunks.get(self.at)
-            if hunk is not None and hunk.plain and self.before == self.after == 0 and not self.binary:
-                lines = self.lines[self.at + 1 : hunk.end]
-                self.pending += [line for line in lines if line[:1] != "\\"] if hunk.remarks else lines
-                self.at = hunk.end
+            if self._run():
                 continue
             line = self.lines[self.at]
             self.at += 1
             mark = line[:1]
             if mark == "\\" and line.startswith("\\ ") and len(line) > 11:
                 continue
-            if mark in _COMMIT_MARKS and _commit(line):
+            if self.commits and mark in _COMMIT_MARKS and _commit(line):
                 break
             if not self.begun and not line.startswith("diff "):
                 continue
@@ -95,6 +112,29 @@ class _PatchId:
             return None
         self._flush()
         return self.total.to_bytes(20, "little").hex()
+
+    def _run(self) -> bool:
+        """Take all lines at once that the rules below would take one by one alike; False where there are none.
+
+        No run goes beyond the line with which a hunk may end: a line counts at most once on either side.
+        """
+        marks, start = self.marks, self.at
+        if not self.begun or self.binary:
+            self.at = _end(self.runs.outside, marks, start, len(marks))
+            return self.at > start
+        if self.before == -1:
+            end = _end(self.runs.header, marks, start, len(marks))
+        else:
+            few = self.after if self.before == 0 <= self.after else len(marks)
+            end = _end(self.runs.added, marks, start, start + few)
+            if end == start and self.before:
+                end = _end(self.runs.hunk, marks, start, start + self.before)
+            context = marks.count(" ", start, end)
+            self.before -= marks.count("-", start, end) + context
+            self.after -= marks.count("+", start, end) + context
+        self.pending += self.lines[start:end]
+        self.at = end
+        return end > start
 
     def _take(self, line: str) -> bool:
         """One line of a patch; False where the patch ends with it."""
@@ -141,6 +181,11 @@ class _PatchId:
         digest = hashlib.sha1(data, usedforsecurity=False).digest()
         self.total = (self.total + int.from_bytes(digest, "little")) % (1 << 160)
         self.pending = []
+
+
+def _end(run: re.Pattern[str], marks: str, start: int, end: int) -> int:
+    found = run.match(marks, start, end)
+    return found.end() if found else start
 
 
 def _blobs(line: str) -> tuple[str, str]:

@@ -16,9 +16,11 @@ MAX_WORD = 2_000  # characters of one encoded word; RFC 2047 allows 75
 MAX_IDS = 1_000  # of all References of one mail
 MAX_ID = 998  # characters, as RFC 5322 limits the line it stands on
 
+_BLANK_LINE = re.compile(rb"\n\n")  # twice as fast as bytes.find, which has no way for a needle of one letter
 _FIELD_START = re.compile(r"\n(?![ \t])")
 _NAME = re.compile(r"[!-9;-~]{1,200}[ \t]{0,10}")
 _ID = re.compile(r"<([^<>]*)>")
+_WORD = re.compile(r"=\?([^?]{0,77})\?([BbQq])\?")  # what an encoded word begins with
 _NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/]+")
 _QUEUE_ID = re.compile(r"\sid\s+([\w.:+-]{1,100})", re.ASCII)
 
@@ -63,8 +65,8 @@ def read(data: bytes) -> tuple[Headers, bytes, list[str]]:
     """
     if data.startswith(b"\n"):
         return Headers([], [], [], []), data[1:], ["no header"]
-    end = data.find(b"\n\n")
-    head, rest = (data.rstrip(b"\n"), b"") if end < 0 else (data[:end], data[end + 2 :])
+    blank = _BLANK_LINE.search(data)
+    head, rest = (data[: blank.start()], data[blank.end() :]) if blank else (data.rstrip(b"\n"), b"")
     defects: list[str] = []
     raw = _FIELD_START.split(head.decode("latin-1"))
     names, sent, values = _apart(raw)
@@ -157,39 +159,24 @@ def decode(value: str) -> str:
         return value
     out: list[str] = []
     words: list[tuple[str, bytes]] = []
-    done = search = 0
-    while (start := value.find("=?", search)) >= 0:
-        word = _word(value, start)
-        if isinstance(word, int):
-            search = word
+    done = search = end = 0
+    while start := _WORD.search(value, search):
+        if end < start.end():
+            end = value.find("?=", start.end())
+        if end < 0:
+            break
+        if end - start.end() > MAX_WORD - 2 or value.find("=?", start.end(), end) >= 0:
+            search = start.start() + 2
             continue
-        name, data, end = word
-        gap = value[done:start]
+        gap = value[done : start.start()]
         if not words or gap.strip():
-            out.append(_decode_words(words))
+            out += (_decode_words(words), gap)
             words = []
-            out.append(gap)
-        words.append((name, data))
-        done = search = end
-    out.append(_decode_words(words))
-    out.append(value[done:])
+        text = value[start.end() : end]
+        words.append((start[1].partition("*")[0].lower(), _base64(text) if start[2] in "Bb" else _quoted(text)))
+        done = search = end + 2
+    out += (_decode_words(words), value[done:])
     return charset.clean("".join(out))
-
-
-def _word(value: str, start: int) -> tuple[str, bytes, int] | int:
-    """Charset, bytes and end of the encoded word at `start`; or where to look on."""
-    mark = value.find("?", start + 2, start + 80)
-    if mark < 0 or value[mark + 1 : mark + 2] not in "bBqQ" or value[mark + 2 : mark + 3] != "?":
-        return start + 2
-    end = value.find("?=", mark + 3, mark + 3 + MAX_WORD)
-    if end < 0:
-        return start + 2
-    name = value[start + 2 : mark].partition("*")[0]
-    text = value[mark + 3 : end]
-    if "=?" in text:
-        return start + 2
-    data = _base64(text) if value[mark + 1] in "bB" else _quoted(text)
-    return name.lower(), data, end + 2
 
 
 def _base64(text: str) -> bytes:

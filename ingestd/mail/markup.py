@@ -3,13 +3,23 @@
 import html
 import re
 
-_BREAKS = frozenset(
-    ["br", "p", "div", "tr", "li", "ul", "ol", "table", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "pre"]
+_BREAKS = "br|p|div|tr|li|ul|ol|table|blockquote|h[1-6]|hr"
+_HIDDEN = "script|style|head|title"
+_REST = r"(?![A-Za-z0-9])[^>]*(?:>|\Z)"  # of a tag behind its name: up to the first `>`, or the end of the text
+_FLAGS = re.ASCII | re.DOTALL | re.IGNORECASE
+
+_MEANT = rf"/?(?:{_BREAKS}|{_HIDDEN}|pre){_REST}"  # a tag that means something to us, behind its `<`
+
+# Text and tags that mean something are the group; comments and all other tags stand outside it.
+_TOKENS = re.compile(rf"([^<]+|<{_MEANT})|(?:<!--(?:.*?-->|.*)|<(?!{_MEANT})[^>]*(?:>|\Z))+", _FLAGS)
+_TAG_IN_TAG = re.compile(r"<[^<>]*<[^>]*")  # as in `<p <b>`, which is one tag
+_HIDDEN_TEXT = re.compile(
+    rf"<({_HIDDEN}){_REST}(?:[^<]+|<(?!/\1{_REST}))*+(?:</\1{_REST})?|</(?:{_HIDDEN}){_REST}", _FLAGS
 )
-_HIDDEN = frozenset(("script", "style", "head", "title"))
-_NAME = re.compile(r"</?([A-Za-z][A-Za-z0-9]*)")
-_BLANKS = re.compile(r"[ \t\u00a0]{2,}")
-_BREAKING_BLANKS = re.compile(r"[ \t]{2,}")
+_PRE = re.compile(rf"<(/?)pre{_REST}", _FLAGS)
+_TAG = re.compile(r"<[^>]*(?:>|\Z)")
+_BLANKS = re.compile(r"[ \t]{2,}")
+_EMPTY_LINES = re.compile(r"\n{3,}")
 _KEPT = "\1"  # stands before a line of `pre` until lines are told apart
 
 
@@ -18,51 +28,26 @@ def text(source: str, *, exact: bool = False) -> str:
 
     `exact`: blanks that a browser shows stay, those in `pre` and those that do not break, as a diff needs them.
     """
-    out: list[str] = []
-    at = 0
-    hidden = ""
-    preformatted = 0
-    while at < len(source):
-        opening = source.find("<", at)
-        piece = source[at:] if opening < 0 else source[at:opening]
-        if piece and not hidden:
-            shown = piece.replace("\n", f"\n{_KEPT}") if exact else piece
-            out.append(shown if preformatted else " ".join(piece.split("\n")))
-        if opening < 0:
-            break
-        at = _tag_end(source, opening)
-        found = _NAME.match(source, opening)
-        name = found.group(1).lower() if found else ""
-        closing = source.startswith("</", opening)
-        if hidden:
-            hidden = "" if closing and name == hidden else hidden
-        elif name in _HIDDEN:
-            hidden = "" if closing else name
-        elif name == "pre":
-            preformatted = 0 if closing else 1
-            out.append(f"\n{_KEPT}" if exact and not closing else "\n")
-        elif name in _BREAKS:
-            out.append("\n")
-    lines = html.unescape("".join(out)).split("\n")
+    source = _TAG_IN_TAG.sub(_one_tag, "".join(_TOKENS.findall(source)))
+    flowing, *marked = _PRE.split(_HIDDEN_TEXT.sub("", source))
+    out = [flowing.replace("\n", " ")]
+    for closing, piece in zip(marked[::2], marked[1::2], strict=True):
+        if closing:
+            out.append(piece.replace("\n", " "))
+        else:
+            out.append(_KEPT + piece.replace("\n", f"\n{_KEPT}") if exact else piece)
+    said = html.unescape(_TAG.sub("\n", "\n".join(out)))
     if exact:
-        return "\n".join(map(_exact, lines)) + "\n"
-    lines = [_BLANKS.sub(" ", line.replace("\u00a0", " ")).strip() for line in lines]
-    kept: list[str] = []
-    for line in lines:
-        if line or (kept and kept[-1]):
-            kept.append(line)
-    return "\n".join(kept).strip() + "\n"
+        return "\n".join(map(_exact, said.split("\n"))) + "\n"
+    lines = map(str.strip, _BLANKS.sub(" ", said.replace("\u00a0", " ")).split("\n"))
+    return _EMPTY_LINES.sub("\n\n", "\n".join(lines)).strip() + "\n"
+
+
+def _one_tag(found: re.Match[str]) -> str:
+    return "<" + found.group().replace("<", " ")[1:]
 
 
 def _exact(line: str) -> str:
     if line.startswith(_KEPT):
         return line[1:]
-    return _BREAKING_BLANKS.sub(" ", line).strip(" \t").replace("\u00a0", " ")
-
-
-def _tag_end(source: str, opening: int) -> int:
-    if source.startswith("<!--", opening):
-        end = source.find("-->", opening + 4)
-        return len(source) if end < 0 else end + 3
-    end = source.find(">", opening)
-    return len(source) if end < 0 else end + 1
+    return _BLANKS.sub(" ", line).strip(" \t").replace("\u00a0", " ")

@@ -12,6 +12,7 @@ _HEADER = re.compile(
     r"diff --git a/([^\s\"]{1,4000}) b/\1\n(?:(new|deleted) file mode \d+\n)?"
     r"index ([0-9a-f]{4,64})\.\.([0-9a-f]{4,64})(?: \d+)?"
 )
+_NAMING = re.compile(r"\n(?:---|\+\+\+) ")  # a line that looks like a file's name
 _CHANGES = {None: Change.MODIFY, "new": Change.ADD, "deleted": Change.DELETE}
 _NOTHING = "/dev/null"
 _SPACES = b" \t\n\r"  # git's own isspace
@@ -53,22 +54,20 @@ def read(diff: Diff) -> Reading | None:
         added = removed = 0
         at = first
         while hunk := hunks.get(at):
-            if hunk.remarks:
+            length = hunk.end - at - 1
+            inside = "\n" + "\n".join(lines[at + 1 : hunk.end])
+            if hunk.remarks or _NAMING.search(inside):
                 return None
-            inside = lines[at + 1 : hunk.end]
-            hashed.append(f"@@ {hunk.size} @@")
-            hashed += inside
-            counted += inside
-            added += len(inside) - hunk.old
-            removed += len(inside) - hunk.new
+            hashed.append(f"@@ {hunk.size} @@{inside}")
+            counted.append(inside)
+            added += length - hunk.old
+            removed += length - hunk.new
             at = hunk.end
         total += _digest(counted)
         found.append(
             File(path, None, _CHANGES[mode], added, removed, binary=False, old_blob=old_blob, new_blob=new_blob)
         )
     text = "\n".join(hashed).rstrip() + "\n"
-    if text.count("\n--- ") + 1 + text.count("\n+++ ") != 2 * len(found):
-        return None
     digest = hashlib.sha1(text.encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
     return Reading(digest, (total % (1 << 160)).to_bytes(20, "little").hex(), tuple(found))
 

@@ -164,7 +164,7 @@ def _trailers(what: Kind, finer: Parts, texts: text.Texts, body: text.Body, *, a
     if not answer or not trailer.may_answer(body.own):
         return ()
     if any(flowed for flowed, _ in texts.flowed):
-        joined = [text.unflow(lines, delsp=delsp) for lines, (_, delsp) in zip(texts.lines, texts.flowed, strict=True)]
+        joined = [text.unflow(said, delsp=delsp) for said, (_, delsp) in zip(texts.plain, texts.flowed, strict=True)]
         return trailer.of_answer(text.unquoted([one.split("\n") for one in joined]))
     return trailer.of_answer(body.own)
 

@@ -12,6 +12,11 @@ _PATCH_NAMES = (".patch", ".diff", ".patch.txt", ".diff.txt")
 HTML = "text made from HTML"
 _FILE_LINE = re.compile(r"^(?:diff --git|Index:|---|\+\+\+|\*\*\*) [^\n]*\n", re.MULTILINE)
 
+# format=flowed (RFC 3676)
+_NOT_STUFFED = re.compile(r"\n (?![ >\n]|\Z|From)")
+_FOLDED = re.compile(r"(\ndiff --git [^\n]* )\n([^\n]*)")  # the only line of a diff that may be joined
+_SOFT = re.compile(r"(?<![^\n])(?!>|-- (?:\n|\Z))([^\n]*) (?:\n(?!>)|(?=\n)|\Z)")  # unquoted, blank at its end
+
 
 @dataclass(slots=True)
 class Texts:
@@ -136,7 +141,7 @@ def read_answer(texts: Texts) -> Body:
     content = signature.cut(whole)[0].strip()
     own = unquoted(texts.lines)
     split = diff.split(own) if diff.first_mark(own) >= 0 else diff.Split(own, "", None)
-    if split.diff is not None:  # quoted lines are part of what stands around it
+    if split.diff is not None and own != whole:  # quoted lines are part of what stands around it
         split = diff.split(whole)
     return Body(content or None, split.diff, own, split.message, split.tail, attached=False)
 
@@ -193,11 +198,8 @@ def _unflowed(text: str, split: diff.Split, *, delsp: bool) -> diff.Split:
     plain = unstuff(text)
     if plain is None:
         return split
-    for candidate in (unflow(text.split("\n"), delsp=delsp), plain):
-        other = diff.split(candidate)
-        if other.diff is not None and other.diff.whole:
-            return other
-    return diff.split(plain)
+    joined = diff.split(unflow(text, delsp=delsp))
+    return joined if joined.diff is not None and joined.diff.whole else diff.split(plain)
 
 
 def unstuff(text: str) -> str | None:
@@ -206,30 +208,13 @@ def unstuff(text: str) -> str | None:
     Some senders say flowed and don't stuff. Then a context line begins with a single blank, which no stuffed
     text has but before a quote sign or From.
     """
-    lines = text.split("\n")
-    blank = [line for line in lines if line.startswith(" ")]
-    if not blank or any(line[1:2] not in (" ", ">", "") and not line.startswith(" From") for line in blank):
+    text = "\n" + text
+    if "\n " not in text or _NOT_STUFFED.search(text):
         return None
-    out: list[str] = []
-    folded = False
-    for line in lines:
-        if folded:
-            out[-1] += line  # the only line of a diff that may be joined
-        else:
-            out.append(line.removeprefix(" "))
-        folded = not folded and line.startswith("diff --git ") and line.endswith(" ")
-    return "\n".join(out)
+    return _FOLDED.sub(r"\1\2", text).replace("\n ", "\n")[1:]
 
 
-def unflow(lines: list[str], *, delsp: bool) -> str:
+def unflow(text: str, *, delsp: bool) -> str:
     """RFC 3676 section 4.2: join the lines of flowed paragraphs; quoted lines and signatures stay."""
-    out: list[str] = []
-    joining = False
-    for line in lines:
-        body = line.removeprefix(" ")
-        quoted = body.startswith(">")
-        if out and not (joining and not quoted):
-            out.append("\n")
-        joining = body.endswith(" ") and body != "-- " and not quoted
-        out.append(body[:-1] if joining and delsp else body)
-    return "".join(out)
+    blank = "" if delsp else " "
+    return _SOFT.sub(lambda line: line[1] + blank, ("\n" + text).replace("\n ", "\n")[1:])

@@ -9,8 +9,7 @@ MAX_TRAILERS = 2_000
 MAX_VALUE = 2_000
 MAX_FOLDS = 20
 
-_LINE = re.compile(r"\n([ \t\u00a0]{0,3})([A-Za-z][A-Za-z0-9-]{0,60})[ \t\u00a0]{0,3}:(?!//)([^\n]{0,2000})")
-_BY = re.compile(r"-by\Z", re.IGNORECASE)
+_LINE = re.compile(r"\n([ \t\u00a0]{0,3}+)([A-Za-z][A-Za-z0-9-]{0,60}+)[ \t\u00a0]{0,3}+:(?!//)([^\n]{0,2000})")
 # Known names that take a person; every other name must end in -by to count outside the last paragraph.
 _PERSON = frozenset(("cc", "to", "from", "acked-for-mfd-by", "author", "fix-suggested-by", "thanks"))
 _ANSWER = ("fixes", "link", "closes")  # what counts in an answer beside -by trailers
@@ -27,7 +26,7 @@ def of_message(message: str) -> tuple[Trailer, ...]:
     """
     message = message.rstrip()
     start = message.rfind("\n\n") + 1
-    block = is_block(message[start:].strip("\n").split("\n"))
+    block = is_block(message[start:].strip("\n"))
     low = message[:start].lower()
     above = "-by" in low or "cc" in low or "fixes" in low  # all that counts there
     return _collect(message, start if block else len(message), 0 if above or not block else start, answer=False)
@@ -44,11 +43,13 @@ def may_answer(text: str) -> bool:
     return "-by" in low or "fixes" in low or "link" in low or "closes" in low
 
 
-def is_block(lines: list[str]) -> bool:
+def is_block(paragraph: str) -> bool:
     """Is this paragraph one of trailers? All of it, or a quarter (git-interpret-trailers(1))."""
-    hits = sum(1 for line in lines if _LINE.match("\n" + line))
-    folded = sum(1 for line in lines if line[:1] in (" ", "\t", "[", "(", "#"))
-    return hits > 0 and (hits + folded >= len(lines) or hits * 4 >= len(lines))
+    text = "\n" + paragraph
+    lines = text.count("\n")
+    hits = len(_LINE.findall(text))
+    folded = sum(text.count(f"\n{mark}") for mark in " \t[(#") if hits * 4 < lines else 0
+    return hits > 0 and (hits * 4 >= lines or hits + folded >= lines)
 
 
 def _collect(text: str, block: int, start: int, *, answer: bool) -> tuple[Trailer, ...]:
@@ -59,11 +60,12 @@ def _collect(text: str, block: int, start: int, *, answer: bool) -> tuple[Traile
     for hit in _LINE.finditer(text, start):
         if hit.start() + 1 < behind:
             continue
-        name, value = hit.group(2), hit.group(3).strip()
-        low = name.lower()
-        person = bool(_BY.search(low)) or low in _PERSON
-        within = hit.start() >= block
-        if not _wanted(low, value, person=person, within=within, answer=answer, indented=bool(hit.group(1))):
+        indent, name, value = hit.groups()
+        low, value = name.lower(), value.strip()
+        person = low.endswith("-by") or low in _PERSON
+        if not value and not person:
+            continue
+        if not _wanted(low, value, within=hit.start() >= block, answer=answer, indented=bool(indent)):
             continue
         behind = hit.end() + 1  # where the next line begins
         for _ in range(MAX_FOLDS):
@@ -79,18 +81,16 @@ def _collect(text: str, block: int, start: int, *, answer: bool) -> tuple[Traile
     return tuple(found)
 
 
-def _wanted(low: str, value: str, *, person: bool, within: bool, answer: bool, indented: bool) -> bool:
-    if not value and not person:
-        return False
+def _wanted(low: str, value: str, *, within: bool, answer: bool, indented: bool) -> bool:
     if answer:
         if low in _ANSWER:
             return bool(_FIXES.match(value)) if low == "fixes" else value.startswith(("http://", "https://"))
-        return bool(_BY.search(low)) and len(low) > 4 and low.count("-") < 6 and len(value) < 300
+        return low.endswith("-by") and len(low) > 4 and low.count("-") < 6 and len(value) < 300
     if within:
         return True
     if indented:
         return False
-    if _BY.search(low):
+    if low.endswith("-by"):
         return "@" in value or len(value) < 60
     if low == "cc":
         return "@" in value

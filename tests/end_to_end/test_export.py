@@ -1,8 +1,7 @@
 """`ingestd export`: files that mail mangles, many ids at once, threads, and what is said of errors."""
 
-from io import BytesIO
-
 import pytest
+from git_mail import mails_of
 from mails import mail, patch, reply, series
 
 from end_to_end.conftest import MailingList
@@ -10,7 +9,6 @@ from end_to_end.peer import deliver
 from end_to_end.repository import Repository
 from ingestd.mail.export import mboxrd_entry
 from ingestd.mail.parse import parse
-from ingestd.sources import mbox
 
 STEM = "20261102100000.1"
 COVER, ONE, TWO = (f"{STEM}-{number}-ann@example.org" for number in (0, 1, 2))
@@ -36,7 +34,7 @@ def run(posted: MailingList, *arguments: str, stdin: str = "") -> tuple[int, byt
 
 def ids(box: bytes) -> list[str]:
     """Message-IDs of the mails in an mbox."""
-    return [parse(raw).message_id for _, raw in mbox.read(BytesIO(box), "x")] if box else []
+    return [parse(raw).message_id for raw in mails_of(box)] if box else []
 
 
 def test_files_that_mail_mangles_come_back_whole(

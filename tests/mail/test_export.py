@@ -4,17 +4,15 @@ import base64
 import binascii
 import re
 import subprocess
-from io import BytesIO
 from pathlib import Path
 
 import pytest
-from git_mail import ENVIRONMENT, mailinfo
+from git_mail import ENVIRONMENT, mailinfo, mails_of
 from mails import DIFF, diff, mail, patch
 
 from ingestd.mail import export
 from ingestd.mail import parse as parse_module
 from ingestd.mail.parse import parse
-from ingestd.sources import mbox
 
 TEXT = "Say why.\n\nSigned-off-by: Ann Author <ann@example.org>\n---\n file.c | 2 +-\n\n"
 PLAIN = ("MIME-Version", "1.0")
@@ -179,7 +177,7 @@ def test_lines_that_look_like_the_start_of_a_mail(tmp_path: Path) -> None:
         split = subprocess.run(command, input=both, capture_output=True, check=True, env=ENVIRONMENT)
         assert split.stdout == b"2\n"
         assert mailinfo((into / "0001").read_bytes(), tmp_path) == mailinfo(one + b"\n", tmp_path)
-    assert [parse(read).diff for _, read in mbox.read(BytesIO(both), "x")] == [parse(one).diff, parse(raw).diff]
+    assert [parse(read).diff for read in mails_of(both)] == [parse(one).diff, parse(raw).diff]
 
 
 CRLF = DIFF.format(file="file.c", old="two\r", new="three\r").replace(" one\n", " one\r\n")
@@ -379,7 +377,7 @@ def test_mails_as_mboxrd_come_back_as_they_were(wire: bool, tmp_path: Path) -> N
     assert box.startswith(b"From mboxrd@z Thu Jan  1 00:00:00 1970\n")
     assert b"\r" not in box
     wanted = [parse(raw) for raw in raws]
-    assert [parse(read) for _, read in mbox.read(BytesIO(box), "x")] == wanted
+    assert [parse(read) for read in mails_of(box)] == wanted
     subprocess.run(["git", "mailsplit", "--mboxrd", f"-o{tmp_path}"], input=box, check=True, env=ENVIRONMENT)
     for number, raw in enumerate(raws, 1):  # git leaves the blank line that ends an entry
         found = (tmp_path / f"000{number}").read_bytes().partition(b"\n")[2]

@@ -299,8 +299,8 @@ def test_flowed_text_is_joined_for_trailers_but_stays_as_sent() -> None:
 
 
 def test_delsp_takes_the_blank_of_a_soft_break_away() -> None:
-    assert text.unflow(["a ", "b", ""], delsp=True) == "ab\n"
-    assert text.unflow(["a ", "b", "-- ", "c", "> q ", "> r", ""], delsp=False) == "a b\n-- \nc\n> q \n> r\n"
+    assert text.unflow("a \nb\n", delsp=True) == "ab\n"
+    assert text.unflow("a \nb\n-- \nc\n> q \n> r\n", delsp=False) == "a b\n-- \nc\n> q \n> r\n"
 
 
 def test_a_stuffed_flowed_diff_is_made_whole() -> None:
