@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ingestd.series import group
 from ingestd.series.values import GROUPING_VERSION, POSTED, Fact, Series, Thread
-from ingestd.store import heads, revisions, rows, schema
+from ingestd.store import announce, heads, revisions, rows, schema
 from ingestd.store.changes import Changes, Member, Ref
 from ingestd.store.events import Event
 from ingestd.store.heads import MemberRow
@@ -30,6 +30,7 @@ class _Mail:
     key: str
     parent: int | None
     about: int | None
+    pulls: bool
 
 
 @dataclass(slots=True)
@@ -116,12 +117,13 @@ async def regroup(
     mails = await _load_mails(connection, threads)
     old = await _load_series(connection, threads)
     new: list[_New] = []
+    log: list[Event] = []
     for (list_, thread), members in sorted(mails.items()):
         grouped = group.group([mail.fact for mail in members])
         ids = {grouped.keys[mail.fact.identity]: mail.id for mail in members}
-        await _write_mails(connection, members, grouped, ids, changes)
+        log += await _write_mails(connection, members, grouped, ids, changes)
         new += [_New(list_, thread, series, ids) for series in grouped.series]
-    return await _write_series(connection, old, new, anew=anew, changes=changes)
+    return log + await _write_series(connection, old, new, anew=anew, changes=changes)
 
 
 async def stale(connection: AsyncConnection, most: int, after: int) -> list[int]:
@@ -182,6 +184,7 @@ async def _load_mails(connection: AsyncConnection, threads: Collection[int]) -> 
                 p.c.diff.isnot(None).label("has_diff"),
                 p.c.patch_id,
                 p.c.change_id,
+                p.c.pull_url.isnot(None).label("pulls"),
                 target.c.message_id.label("belongs_id"),
                 target.c.content_key.label("belongs_content"),
             ),
@@ -195,7 +198,9 @@ async def _load_mails(connection: AsyncConnection, threads: Collection[int]) -> 
     supersedes = await _superseded(connection, [row.id for row in stored])
     mails: dict[tuple[int, int], list[_Mail]] = defaultdict(list)
     for row in stored:
-        mail = _Mail(row.id, _fact(row, supersedes.get(row.id, ())), row.list, row.key, row.parent, row.about)
+        mail = _Mail(
+            row.id, _fact(row, supersedes.get(row.id, ())), row.list, row.key, row.parent, row.about, row.pulls
+        )
         mails[row.list, row.thread].append(mail)
     return mails
 
@@ -252,15 +257,17 @@ async def _write_mails(
     grouped: Thread,
     ids: Mapping[str, int],
     changes: Changes | None,
-) -> None:
-    """Bring key, parent and about of each mail up to date."""
+) -> list[Event]:
+    """Bring key, parent and about of each mail up to date; answer which are comments now."""
     # All that stands in a series, too: covers without a number, and what a human put there.
     subjects = {grouped.keys[mail.fact.identity] for mail in members if mail.fact.kind in SUBJECTS} | set(
         grouped.reasons
     )
     abouts = _abouts(subjects, grouped.parents)
     keys = {id_: key for key, id_ in ids.items()}
+    commented = {mail.id: announce.of_comment(mail.fact, pulls=mail.pulls) for mail in members}
     changed = []
+    log = []
     for mail in members:
         key = grouped.keys[mail.fact.identity]
         parent = grouped.parents.get(key)
@@ -276,6 +283,9 @@ async def _write_mails(
                         name,
                         *(None if id_ is None else Ref(id_, keys.get(id_, f"message {id_}")) for id_ in (was, now)),
                     )
+        subject = row[2]
+        if subject is not None and subject not in (mail.about, mail.id) and (category := commented[subject]):
+            log.append(Event(category, list=mail.list, message=subject, payload={"comment": mail.id}))
     if changed:
         await connection.execute(
             text("""
@@ -287,6 +297,7 @@ async def _write_mails(
             """),
             dict(zip(("ids", "keys", "parents", "abouts"), map(list, zip(*changed, strict=True)), strict=True)),
         )
+    return log
 
 
 def _abouts(subjects: Collection[str], parents: Mapping[str, str | None]) -> dict[str, str | None]:
@@ -393,6 +404,7 @@ class _Difference:
     keys_gone: list[tuple[int, str]] = field(default_factory=list)
     keys_new: list[tuple[int, int, str]] = field(default_factory=list)
     touched: set[int] = field(default_factory=set)  # series created or changed
+    reached: list[Event] = field(default_factory=list)  # patches that have all before them now
     past: list[revisions.State] = field(default_factory=list)  # of series that are changed or gone
     present: list[revisions.State] = field(default_factory=list)  # of series that are created or changed
 
@@ -416,6 +428,7 @@ class _Difference:
         self.keys_gone += [(id_, key) for key in sorted(old_keys - keys)]
         self.keys_new += [(new.list, id_, key) for key in sorted(keys - old_keys)]
         self.present.append((new.list, new.series))
+        self.reached += announce.completed(new.list, id_, old_members, members)
         if old is not None:
             self.past.append(old.state)
 
@@ -477,4 +490,5 @@ class _Difference:
             *(Event("series-removed", list=one.row["list"], series=one.id) for one in self.gone),
             *(Event("series-created", list=row["list"], series=row["id"]) for row in self.created),
             *(Event("series-changed", list=row["list"], series=row["id_"]) for row in self.changed),
+            *self.reached,
         ]

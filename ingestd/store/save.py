@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ingestd.mail import Mail
-from ingestd.store import events, place, quarantine, regroup, rows, schema
+from ingestd.store import announce, events, place, quarantine, regroup, rows, schema
 from ingestd.store.events import Event
 from ingestd.store.place import Reading
 from ingestd.store.values import Arrival, Stored
@@ -71,7 +71,8 @@ async def batch(connection: AsyncConnection, arrivals: Sequence[Arrival]) -> lis
     )
     stored = _outcomes(arrivals, lists, id_of, set(fresh))
     await _deliver(connection, arrivals, lists, stored)
-    log += [Event("message-created", list=identity[0], message=id_of[identity]) for identity in fresh]
+    for identity in fresh:
+        log += announce.created(wanted[identity].best.mail, identity[0], id_of[identity])
     log += [Event("message-changed", list=identity[0], message=id_of[identity]) for identity in better]
     log += await regroup.regroup(connection, touched)
     replayed = {arrival.envelope.entry: outcome for arrival, outcome in zip(arrivals, stored, strict=True)}
