@@ -46,7 +46,10 @@ def test_every_command_and_option_is_in_the_docs_and_no_other() -> None:
             for option in re.findall(r"`(--?[a-z-]+)", line)
         }
         options = {
-            option for parameter in command.params if isinstance(parameter, click.Option) for option in parameter.opts
+            option
+            for parameter in command.params
+            if isinstance(parameter, click.Option)
+            for option in (*parameter.opts, *parameter.secondary_opts)
         }
         assert listed == options - {"--help", "-h"}, name
         assert command.help, name
