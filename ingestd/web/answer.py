@@ -27,6 +27,13 @@ class File:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """It is elsewhere on this site."""
+
+    path: str
+
+
 class RefusalError(IngestdError):
     """A request that cannot be served as it is; what the peer hears."""
 

@@ -4,7 +4,20 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ingestd.store.api.work import CATEGORIES
-from ingestd.web.fields import INTEGER, TIME, Field, Form, Row, Schema, View, nullable, when, words
+from ingestd.web.fields import (
+    INTEGER,
+    TIME,
+    V1_3,
+    Field,
+    Form,
+    Row,
+    Schema,
+    Version,
+    View,
+    nullable,
+    when,
+    words,
+)
 from ingestd.web.forms import (
     PROJECT,
     SHORT_CHECK,
@@ -104,6 +117,11 @@ PAYLOAD_FORMS = {
     category: Form("Payload" + "".join(word.title() for word in category.split("-")), PAYLOADS[category])
     for category in CATEGORIES
 }
+
+
+def categories(version: Version) -> list[str]:
+    """The categories that a version knows."""
+    return [one for one in CATEGORIES if version >= V1_3 or not one.endswith("-comment-created")]
 
 
 def _actor(row: Row, view: View) -> dict[str, Any] | None:

@@ -19,7 +19,7 @@ Rows = Mapping[int, Row]
 
 
 async def index(call: Call) -> Answer:
-    """Where the lists are."""
+    """Show where the lists are."""
     return Answer({name: call.view.api(name) for name in LISTS})
 
 
@@ -60,7 +60,7 @@ async def _projects_of(connection: Connection, rows: Collection[Row]) -> Rows:
 
 
 async def list_projects(call: Call) -> Answer:
-    """Every list of mail is a project."""
+    """List projects."""
 
     async def show(connection: Connection, page: Page) -> list[Any]:
         rows = await people.projects(connection, page.ids)
@@ -83,14 +83,14 @@ async def find_project(connection: Connection, name: str) -> Row:
 
 
 async def show_project(call: Call) -> Answer:
-    """One project."""
+    """Show a project."""
     async with call.site.reader.transaction() as connection:
         row = await find_project(connection, call.parts["project"])
     return Answer(forms.WHOLE_PROJECT.show(row, call.view))
 
 
 async def list_people(call: Call) -> Answer:
-    """Who sent mail."""
+    """List people."""
     call.user()
 
     async def show(connection: Connection, page: Page) -> list[Any]:
@@ -101,13 +101,13 @@ async def list_people(call: Call) -> Answer:
 
 
 async def show_person(call: Call) -> Answer:
-    """One sender."""
+    """Show a person."""
     call.user()
     return await _one(call, "person", "Person", people.people, forms.WHOLE_PERSON)
 
 
 async def list_users(call: Call) -> Answer:
-    """Who may log in."""
+    """List users."""
     call.user()
 
     async def show(connection: Connection, page: Page) -> list[Any]:
@@ -118,7 +118,7 @@ async def list_users(call: Call) -> Answer:
 
 
 async def show_user(call: Call) -> Answer:
-    """One user; one's own settings too."""
+    """Show a user."""
     own = str(call.user().id) == call.parts["user"]
     return await _one(call, "user", "User", people.users, forms.OWN_USER if own else forms.USER)
 
@@ -156,7 +156,7 @@ async def view_patches(connection: Connection, call: Call, rows: Collection[Row]
 
 
 async def list_patches(call: Call) -> Answer:
-    """Patches and pull requests."""
+    """List patches."""
 
     async def show(connection: Connection, page: Page) -> list[Any]:
         rows = await patches.patches(connection, page.ids)
@@ -186,13 +186,13 @@ async def whole_patch(connection: Connection, call: Call, id_: int) -> Any:  # n
 
 
 async def show_patch(call: Call) -> Answer:
-    """One patch."""
+    """Show a patch."""
     async with call.site.reader.transaction() as connection:
         return Answer(await whole_patch(connection, call, await find_mail(connection, call, "patch", "Patch")))
 
 
 async def list_covers(call: Call) -> Answer:
-    """Covers."""
+    """List covers."""
 
     async def show(connection: Connection, page: Page) -> list[Any]:
         rows = await patches.covers(connection, page.ids)
@@ -204,7 +204,7 @@ async def list_covers(call: Call) -> Answer:
 
 
 async def show_cover(call: Call) -> Answer:
-    """One cover."""
+    """Show a cover."""
     async with call.site.reader.transaction() as connection:
         id_ = await find_mail(connection, call, "cover", "Cover")
         rows = await patches.covers(connection, [id_], whole=True)
@@ -230,7 +230,7 @@ async def _commented(connection: Connection, call: Call) -> int:
 
 
 async def list_comments(call: Call) -> Answer:
-    """The mails below a patch or cover."""
+    """List comments."""
     async with call.site.reader.transaction() as connection:
         about = await _commented(connection, call)
 
@@ -253,13 +253,18 @@ async def whole_comment(connection: Connection, call: Call) -> Row:
     return row
 
 
-async def show_comment(call: Call) -> Answer:
-    """One comment."""
-    async with call.site.reader.transaction() as connection:
-        row = await whole_comment(connection, call)
-        view = call.view
-        view.projects = await _projects_of(connection, [row])
+async def comment_answer(connection: Connection, call: Call) -> Answer:
+    """The comment that is asked for."""
+    row = await whole_comment(connection, call)
+    view = call.view
+    view.projects = await _projects_of(connection, [row])
     return Answer(forms.COMMENT.show(row, view))
+
+
+async def show_comment(call: Call) -> Answer:
+    """Show a comment."""
+    async with call.site.reader.transaction() as connection:
+        return await comment_answer(connection, call)
 
 
 # Series.
@@ -276,7 +281,7 @@ async def _view_series(connection: Connection, call: Call, rows: Collection[Row]
 
 
 async def list_series(call: Call) -> Answer:
-    """Postings."""
+    """List series."""
 
     async def show(connection: Connection, page: Page) -> list[Any]:
         rows = await series.series(connection, page.ids)
@@ -287,7 +292,7 @@ async def list_series(call: Call) -> Answer:
 
 
 async def show_series(call: Call) -> Answer:
-    """One posting."""
+    """Show a series."""
     id_ = call.number("series", "Series")
     async with call.site.reader.transaction() as connection:
         rows = await series.series(connection, [id_])
@@ -301,7 +306,7 @@ async def show_series(call: Call) -> Answer:
 
 
 async def list_checks(call: Call) -> Answer:
-    """What testers said of a patch."""
+    """List checks."""
     async with call.site.reader.transaction() as connection:
         about = await _commented(connection, call)
 
@@ -313,7 +318,7 @@ async def list_checks(call: Call) -> Answer:
 
 
 async def show_check(call: Call) -> Answer:
-    """One check."""
+    """Show a check."""
     async with call.site.reader.transaction() as connection:
         about = await _commented(connection, call)
         id_ = call.number("check", "Check")
@@ -332,7 +337,7 @@ async def view_bundles(connection: Connection, call: Call, rows: Collection[Row]
 
 
 async def list_bundles(call: Call) -> Answer:
-    """Bundles that are public, and one's own."""
+    """List bundles."""
 
     async def show(connection: Connection, page: Page) -> list[Any]:
         rows = await work.bundles(connection, page.ids)
@@ -353,7 +358,7 @@ async def find_bundle(connection: Connection, call: Call) -> Row:
 
 
 async def show_bundle(call: Call) -> Answer:
-    """One bundle."""
+    """Show a bundle."""
     async with call.site.reader.transaction() as connection:
         row = await find_bundle(connection, call)
         view = await view_bundles(connection, call, [row])
@@ -361,7 +366,7 @@ async def show_bundle(call: Call) -> Answer:
 
 
 async def list_events(call: Call) -> Answer:
-    """What happened, newest first; with `after`, what came after an event, oldest first."""
+    """List events."""
 
     async def show(connection: Connection, page: Page) -> list[Any]:
         rows = await work.events(connection, page.ids)
@@ -371,10 +376,11 @@ async def list_events(call: Call) -> Answer:
 
     known = dict(filters.EVENTS)
     always: list[tuple[str, Any]] = []
+    there = eventform.categories(call.version)
     if any(call.query.get("category", ())):
-        known["category"] = Filter(lambda values: [value for value in values if value in work.CATEGORIES])
+        known["category"] = Filter(lambda values: [value for value in values if value in there])
     else:
-        always = [("category", list(work.CATEGORIES))]
+        always = [("category", there)]
     downward = filters.whole_number(call.query.get("after", [""])[-1]) is None
     return await _list(call, work.EVENTS, known, show, always=always, default=(("date", downward),))
 
@@ -394,7 +400,7 @@ async def _view_events(connection: Connection, call: Call, rows: Rows) -> View:
 
 
 async def list_states(_: Call) -> Answer:
-    """The states a patch can be in."""
+    """List states."""
     return Answer(
         [
             {"id": number, "slug": slug, "name": name, "action_required": required}
