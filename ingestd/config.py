@@ -35,6 +35,7 @@ class Database(Section, frozen=True):
     """Where the mail is kept."""
 
     url: str = ""
+    read_url: str = ""
     migrate: Literal["auto", "check"] = "auto"
     timeout: Seconds = 30.0
     pool_size: Annotated[int, Meta(ge=2)] = 5  # a migration holds its lock on a connection of its own
@@ -111,11 +112,24 @@ class Metrics(Section, frozen=True):
     address: Address = ""
 
 
+class Api(Section, frozen=True):
+    """The HTTP API."""
+
+    address: Address = "127.0.0.1:8080"
+    read: Literal["open", "closed"] = "open"
+    url: Annotated[str, Meta(pattern=r"^$|^https?://[^/\s]+/?$", description="http(s)://host[:port] or nothing")] = ""
+    proxies: tuple[str, ...] = ("127.0.0.1", "::1")
+    insecure_writes: bool = False
+    body_size: Annotated[int, Meta(ge=64 * 1024)] = 1024 * 1024
+    connections: Count = 500
+
+
 class List(Section, frozen=True):
     """A mailing list."""
 
     id: Annotated[str, Meta(min_length=1)]
     name: str = ""
+    link_name: str = ""
     address: str = ""
     recipients: tuple[str, ...] = ()
     former_ids: tuple[str, ...] = ()
@@ -134,6 +148,7 @@ class Config(Section, frozen=True):
     series: Series = Series()
     log: Log = Log()
     metrics: Metrics = Metrics()
+    api: Api = Api()
     lists: tuple[List, ...] = ()
 
 
@@ -253,7 +268,12 @@ def _database_url(environment: Mapping[str, str]) -> str | None:
 
 def _check(config: Config, source: str) -> None:
     """What types cannot say."""
-    for name, section in (("lmtp", config.lmtp), ("smtp", config.smtp), ("metrics", config.metrics)):
+    for name, section in (
+        ("lmtp", config.lmtp),
+        ("smtp", config.smtp),
+        ("metrics", config.metrics),
+        ("api", config.api),
+    ):
         port = section.address.rpartition(":")[2]
         if section.address and int(port) > 65535:
             raise ConfigError(f"{source}: {name}.address: port {port} is not between 0 and 65535")
@@ -267,8 +287,7 @@ def _check(config: Config, source: str) -> None:
         raise ConfigError(f"{source}: tls: needs both certificate and key")
     if not any(section.address or section.socket for section in (config.lmtp, config.smtp)):
         raise ConfigError(f"{source}: lmtp, smtp: no address or socket to listen on")
-    if config.database.url and not re.match(r"postgres(ql)?://", config.database.url):
-        raise ConfigError(f"{source}: database.url: expected postgresql://...")
+    _check_places(config, source)
     seen: dict[str, str] = {}
     for list_ in config.lists:
         for id_ in (list_.id, *list_.former_ids):
@@ -279,6 +298,16 @@ def _check(config: Config, source: str) -> None:
         raise ConfigError(
             f"{source}: limits.queue_bytes: must be at least limits.message_size ({config.limits.message_size})"
         )
+
+
+def _check_places(config: Config, source: str) -> None:
+    """Where the database is, and where HTTP is answered."""
+    for key in ("url", "read_url"):
+        url = getattr(config.database, key)
+        if url and not re.match(r"postgres(ql)?://", url):
+            raise ConfigError(f"{source}: database.{key}: expected postgresql://...")
+    if not config.api.address:
+        raise ConfigError(f"{source}: api.address: expected host:port")
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -293,7 +322,8 @@ MASK = "(hidden)"
 def show(config: Config) -> dict[str, Any]:
     """The resolved configuration as plain values, secrets masked."""
     tree: dict[str, Any] = msgspec.to_builtins(config)
-    tree["database"]["url"] = mask_url(config.database.url)
+    for key in ("url", "read_url"):
+        tree["database"][key] = mask_url(getattr(config.database, key))
     return tree
 
 

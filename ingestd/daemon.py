@@ -6,15 +6,15 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import structlog
 
 from ingestd import metrics, systemd
-from ingestd.config import Config
-from ingestd.errors import IngestdError, UnavailableError, UserError
+from ingestd.config import Config, split_address
+from ingestd.errors import ConfigError, IngestdError, UnavailableError, UserError
 from ingestd.postgres import Postgres, attach, default_directory
 from ingestd.reception import Ingest
 from ingestd.service import Service, raise_descriptors, write_lists
@@ -32,9 +32,13 @@ class BrokenError(IngestdError):
 
 
 async def serve(
-    config: Config, ready: Callable[[list[str]], None] = lambda _: None, reread: Callable[[], Config] | None = None
+    config: Config,
+    ready: Callable[[list[str]], None] = lambda _: None,
+    reread: Callable[[], Config] | None = None,
+    *,
+    with_api: bool = False,
 ) -> None:
-    """Take mail until SIGTERM or SIGINT. `ready` is told the addresses once mail is accepted.
+    """Take mail until SIGTERM or SIGINT, and with `with_api` answer HTTP. `ready` is told the addresses then.
 
     At SIGHUP `reread` reads the configuration again.
     UserError, before anything is accepted, when the database, the schema or an address cannot be used.
@@ -56,10 +60,15 @@ async def serve(
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         await service.listen(handed)
+        addresses = service.addresses
+        site = None
+        if with_api:
+            site, where = await stack.enter_async_context(_site(config, database.url))
+            addresses += where
         await _cancel(patience)
-        log.info("serving", addresses=service.addresses, database=database.name)
-        systemd.notify("READY=1", f"STATUS=serving {', '.join(service.addresses)}")
-        ready(service.addresses)
+        log.info("serving", addresses=addresses, database=database.name)
+        systemd.notify("READY=1", f"STATUS=serving {', '.join(addresses)}")
+        ready(addresses)
 
         # Serve: sessions and the committer do all the work.
         watchdog = asyncio.create_task(_pet_watchdog(service.ingest, database), name="watchdog")
@@ -69,7 +78,7 @@ async def serve(
         for task in (watchdog, reloader, monitor, watcher):
             stack.push_async_callback(_cancel, task)
         stopped = asyncio.create_task(stop.wait(), name="stop")
-        parts = {committer, supervisor, watchdog, reloader, monitor, watcher}
+        parts = {committer, supervisor, watchdog, reloader, monitor, watcher} | ({site} if site else set())
         await asyncio.wait({stopped, *parts}, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
 
@@ -83,6 +92,54 @@ async def serve(
             if part.done():
                 raise BrokenError(f"a part of the daemon ended: {part.get_name()}") from part.exception()
     log.info("stopped")
+
+
+async def serve_api(config: Config, ready: Callable[[list[str]], None] = lambda _: None) -> None:
+    """Answer HTTP until SIGTERM or SIGINT, beside a daemon that takes the mail, or without one."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with open_store(config) as database, _site(config, database.url) as (site, addresses):
+        log.info("serving", addresses=addresses, database=database.name)
+        systemd.notify("READY=1", f"STATUS=serving {', '.join(addresses)}")
+        ready(addresses)
+        stopped = asyncio.create_task(stop.wait(), name="stop")
+        await asyncio.wait({stopped, site}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        systemd.notify("STOPPING=1")
+        if site.done():
+            raise BrokenError("a part of the daemon ended: api") from site.exception()
+    log.info("stopped")
+
+
+@asynccontextmanager
+async def _site(config: Config, url: str) -> AsyncIterator[tuple["asyncio.Task[None]", list[str]]]:
+    """The HTTP API, on connections of its own, so that it takes none from the mail: its task, and where it answers."""
+    try:
+        from ingestd import web  # noqa: PLC0415 - its libraries are an extra
+    except ImportError as error:
+        raise ConfigError(f"the API needs `pip install 'ingestd[api]'`: {error}") from error
+    async with contextlib.AsyncExitStack() as stack:
+        database = await stack.enter_async_context(_connect(config, url))
+        reader = database
+        if config.database.read_url:
+            reader = await stack.enter_async_context(_connect(config, config.database.read_url))
+        section = config.api
+        settings = web.Settings(
+            open_reads=section.read == "open",
+            url=section.url,
+            largest_body=section.body_size,
+            insecure_writes=section.insecure_writes,
+        )
+        server = web.Server(
+            web.make(database, reader, settings), proxies=section.proxies, connections=section.connections
+        )
+        server.open(split_address(section.address))
+        task = asyncio.create_task(server.run(), name="api")
+        try:
+            yield task, [f"http {address}" for address in server.addresses]
+        finally:
+            await server.stop(task)
 
 
 def _on_hangup(stop: asyncio.Event, hangup: asyncio.Event) -> None:
@@ -229,9 +286,18 @@ async def prepare(config: Config, database: Database) -> None:
         raise UnavailableError(f"database {database.name}: {engine.reason(error)}") from error
 
 
+def announce_api(addresses: list[str]) -> None:
+    """Tell a person at a terminal where HTTP is answered."""
+    _print(f"listening on {address}" for address in addresses)
+
+
 def announce(addresses: list[str]) -> None:
     """Tell a person at a terminal where mail goes, and how to send a first patch."""
+    announce_api(addresses)
     command = f"git format-patch -1 --stdout | {sys.executable} -m ingestd deliver --list demo.example.org"
-    lines = [*(f"listening on {address}" for address in addresses), f"try it, in any git checkout: {command}"]
+    _print([f"try it, in any git checkout: {command}"])
+
+
+def _print(lines: Iterable[str]) -> None:
     with contextlib.suppress(OSError):  # nobody may be there to read it
         print(*(f"ingestd: {line}" for line in lines), sep="\n", flush=True)  # noqa: T201 - for who started it

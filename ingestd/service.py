@@ -212,6 +212,7 @@ async def write_lists(config: Config, database: Database) -> None:
     lists = [(list_.id.lower(), list_.name or None, list_.address or None) for list_ in config.lists]
     async with database.ingest() as connection:
         await save.configure_lists(connection, lists)
+        await save.name_projects(connection, {list_.id.lower(): list_.link_name for list_ in config.lists})
 
 
 def raise_descriptors(connections: int) -> None:

@@ -3,7 +3,7 @@
 Each module adds its commands to the group in `command`.
 """
 
-from ingestd.cli import archive, mails, quarantine, service, settings, upkeep
+from ingestd.cli import archive, mails, people, quarantine, service, settings, upkeep
 from ingestd.cli.command import ingestd, main
 
-__all__ = ["archive", "ingestd", "mails", "main", "quarantine", "service", "settings", "upkeep"]
+__all__ = ["archive", "ingestd", "mails", "main", "people", "quarantine", "service", "settings", "upkeep"]

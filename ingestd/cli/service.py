@@ -18,13 +18,14 @@ GREETING = {"lmtp": "LHLO", "smtp": "EHLO"}
 
 
 @ingestd.command()
+@click.option("--with-api", is_flag=True, help="Answer HTTP as well.")
 @click.pass_context
-def serve(context: click.Context) -> None:
+def serve(context: click.Context, with_api: bool) -> None:
     """Run the daemon in the foreground: take mail over LMTP and SMTP until SIGTERM."""
     from ingestd import daemon
 
     config = config_of(context)
-    run(config, daemon.serve(config, daemon.announce, lambda: config_of(context)))
+    run(config, daemon.serve(config, daemon.announce, lambda: config_of(context), with_api=with_api))
 
 
 @ingestd.command()

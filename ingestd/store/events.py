@@ -26,6 +26,16 @@ CATEGORIES = {
     "mail-quarantined": "a mail our code failed on is kept raw in quarantine; the payload names the entry",
     "mail-replayed": "a mail came out of quarantine and is stored now; the payload names the entry",
     "mail-dropped": "a person gave up a mail in quarantine; the payload names the entry and the digest of its bytes",
+    "patch-created": "a patch or pull request is there",
+    "patch-completed": "a patch and all before it in its series are there",
+    "patch-comment-created": "a mail answers a patch or pull request; the payload names it",
+    "patch-state-changed": "a person gave a patch another state; the payload says which",
+    "patch-delegated": "a person gave a patch to somebody, or to nobody; the payload says to whom",
+    "patch-relation-changed": "a person said that a patch is a version of others, or took that back",
+    "patch-changed": "a person changed `archived`, `commit_ref` or `pull_url` of a patch",
+    "check-created": "a check of a patch came in; the payload names it",
+    "cover-created": "a cover is there",
+    "cover-comment-created": "a mail answers a cover; the payload names it",
 }
 
 
@@ -38,6 +48,7 @@ class Event:
     message: int | None = None
     series: int | None = None
     payload: dict[str, Any] = field(default_factory=dict)
+    actor: int | None = None  # the account of who did it
 
 
 async def write(connection: AsyncConnection, events: Iterable[Event]) -> None:
@@ -61,6 +72,7 @@ async def write(connection: AsyncConnection, events: Iterable[Event]) -> None:
                 "message": event.message,
                 "series": event.series,
                 "payload": event.payload,
+                "actor": event.actor,
             }
             for offset, event in enumerate(events)
         ],

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ingestd.series import group
 from ingestd.series.values import GROUPING_VERSION, POSTED, Fact, Series, Thread
-from ingestd.store import heads, revisions, rows, schema
+from ingestd.store import announce, heads, revisions, rows, schema
 from ingestd.store.changes import Changes, Member, Ref
 from ingestd.store.events import Event
 from ingestd.store.heads import MemberRow
@@ -32,6 +32,7 @@ class _Mail:
     key: str
     parent: int | None
     about: int | None
+    pulls: bool
 
 
 @dataclass(slots=True)
@@ -119,13 +120,16 @@ async def regroup(
     old = await _load_series(connection, threads)
     new: list[_New] = []
     moved: list[Place] = []
+    log: list[Event] = []
     for (list_, thread), members in sorted(mails.items()):
         grouped = group.group([mail.fact for mail in members])
         ids = {grouped.keys[mail.fact.identity]: mail.id for mail in members}
-        moved += _moved(members, grouped, ids, changes)
+        here = _moved(members, grouped, ids, changes)
+        log += _commented(members, here)
+        moved += here
         new += [_New(list_, thread, series, ids) for series in grouped.series]
     await _write_mails(connection, moved)
-    return await _write_series(connection, old, new, anew=anew, changes=changes)
+    return log + await _write_series(connection, old, new, anew=anew, changes=changes)
 
 
 async def stale(connection: AsyncConnection, most: int, after: int) -> list[int]:
@@ -186,6 +190,7 @@ async def _load_mails(connection: AsyncConnection, threads: Collection[int]) -> 
                 p.c.diff.isnot(None).label("has_diff"),
                 p.c.patch_id,
                 p.c.change_id,
+                p.c.pull_url.isnot(None).label("pulls"),
                 target.c.message_id.label("belongs_id"),
                 target.c.content_key.label("belongs_content"),
             ),
@@ -199,7 +204,9 @@ async def _load_mails(connection: AsyncConnection, threads: Collection[int]) -> 
     supersedes = await _superseded(connection, [row.id for row in stored])
     mails: dict[tuple[int, int], list[_Mail]] = defaultdict(list)
     for row in stored:
-        mail = _Mail(row.id, _fact(row, supersedes.get(row.id, ())), row.list, row.key, row.parent, row.about)
+        mail = _Mail(
+            row.id, _fact(row, supersedes.get(row.id, ())), row.list, row.key, row.parent, row.about, row.pulls
+        )
         mails[row.list, row.thread].append(mail)
     return mails
 
@@ -275,6 +282,19 @@ def _moved(members: Collection[_Mail], grouped: Thread, ids: Mapping[str, int], 
                         *(None if id_ is None else Ref(id_, keys.get(id_, f"message {id_}")) for id_ in (was, now)),
                     )
     return moved
+
+
+def _commented(members: Collection[_Mail], moved: Collection[Place]) -> list[Event]:
+    """What is said of the mails that answer a patch or a cover now, and did not before."""
+    of = {mail.id: mail for mail in members}
+    log: list[Event] = []
+    for id_, _, _, about in moved:
+        if about is None or about in (of[id_].about, id_):
+            continue
+        category = announce.of_comment(of[about].fact, pulls=of[about].pulls)
+        if category is not None:
+            log.append(Event(category, list=of[id_].list, message=about, payload={"comment": id_}))
+    return log
 
 
 async def _write_mails(connection: AsyncConnection, moved: Sequence[Place]) -> None:
@@ -396,6 +416,7 @@ class _Difference:
     keys_gone: list[tuple[int, str]] = field(default_factory=list)
     keys_new: list[tuple[int, int, str]] = field(default_factory=list)
     touched: set[int] = field(default_factory=set)  # series created or changed
+    reached: list[Event] = field(default_factory=list)  # patches that have all before them now
     past: list[revisions.State] = field(default_factory=list)  # of series that are changed or gone
     present: list[revisions.State] = field(default_factory=list)  # of series that are created or changed
 
@@ -419,6 +440,7 @@ class _Difference:
         self.keys_gone += [(id_, key) for key in sorted(old_keys - keys)]
         self.keys_new += [(new.list, id_, key) for key in sorted(keys - old_keys)]
         self.present.append((new.list, new.series))
+        self.reached += announce.completed(new.list, id_, old_members, members)
         if old is not None:
             self.past.append(old.state)
 
@@ -480,4 +502,5 @@ class _Difference:
             *(Event("series-removed", list=one.row["list"], series=one.id) for one in self.gone),
             *(Event("series-created", list=row["list"], series=row["id"]) for row in self.created),
             *(Event("series-changed", list=row["list"], series=row["id_"]) for row in self.changed),
+            *self.reached,
         ]

@@ -12,7 +12,7 @@ from ingestd.errors import UnavailableError
 from ingestd.mail import Mail
 from ingestd.mail.values import PARSER_VERSION
 from ingestd.series.values import GROUPING_VERSION
-from ingestd.store import events, place, regroup, relinks, remove, rows, save, schema
+from ingestd.store import announce, events, place, regroup, relinks, remove, rows, save, schema
 from ingestd.store.changes import Changes
 from ingestd.store.events import Event
 from ingestd.store.place import Reading
@@ -182,7 +182,7 @@ async def apply(connection: AsyncConnection, held: Mapping[int, Held], read: Map
             log.append(Event("message-changed", list=held[id_].list, message=id_))
     for id_, reading in fresh.items():
         changes.mail(id_, reading.list, reading.mail.message_id).born = True
-        log.append(Event("message-created", list=reading.list, message=id_))
+        log += announce.created(reading.mail, reading.list, id_)
     for id_, into in gone.items():
         log.append(Event("message-removed", list=held[id_].list, payload={"message": id_, "into": into}))
     touched = await place.place(connection, fresh, changed, changes)

@@ -8,8 +8,9 @@ from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ingestd.errors import ConfigError
 from ingestd.mail import Mail
-from ingestd.store import events, place, quarantine, regroup, rows, schema, tombstones
+from ingestd.store import announce, events, place, quarantine, regroup, rows, schema, tombstones
 from ingestd.store.events import Event
 from ingestd.store.place import Reading
 from ingestd.store.values import Arrival, Stored
@@ -73,7 +74,8 @@ async def batch(connection: AsyncConnection, arrivals: Sequence[Arrival]) -> lis
     )
     stored = _outcomes(arrivals, lists, id_of, set(fresh), stones)
     await _deliver(connection, arrivals, lists, stored)
-    log += [Event("message-created", list=identity[0], message=id_of[identity]) for identity in fresh]
+    for identity in fresh:
+        log += announce.created(wanted[identity].best.mail, identity[0], id_of[identity])
     log += [Event("message-changed", list=identity[0], message=id_of[identity]) for identity in better]
     log += await regroup.regroup(connection, touched)
     replayed = {arrival.envelope.entry: outcome for arrival, outcome in zip(arrivals, stored, strict=True)}
@@ -224,4 +226,32 @@ async def configure_lists(connection: AsyncConnection, lists: Iterable[tuple[str
             upsert(schema.list_)
             .values(row)
             .on_conflict_do_update(constraint="list_list_id_key", set_={"name": name, "address": address})
+        )
+
+
+async def name_projects(connection: AsyncConnection, names: Mapping[str, str]) -> None:
+    """Write how the API calls the configured lists: list id -> link name, empty for the one it has.
+
+    ConfigError when another list has the name.
+    """
+    for list_id, link_name in names.items():
+        if not link_name:
+            continue
+        owner = await connection.scalar(
+            text("""
+                SELECT l.list_id
+                FROM ingestd.project j
+                JOIN ingestd.list l ON l.id = j.list
+                WHERE j.link_name = :link_name AND l.list_id <> :list_id
+            """),
+            {"link_name": link_name, "list_id": list_id},
+        )
+        if owner is not None:
+            raise ConfigError(f"lists.link_name: {link_name} is the name of {owner}")
+        await connection.execute(
+            text("""
+                UPDATE ingestd.project SET link_name = :link_name
+                WHERE list = (SELECT id FROM ingestd.list WHERE list_id = :list_id) AND link_name <> :link_name
+            """),
+            {"link_name": link_name, "list_id": list_id},
         )

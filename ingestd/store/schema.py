@@ -17,6 +17,7 @@ from sqlalchemy import (
     false,
     func,
     text,
+    true,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
@@ -138,6 +139,7 @@ message = Table(
     Column("charset", Text),
     _required("lossy", Boolean),
     _required("defects", ARRAY(Text)),
+    _ref("submitter", "person.id"),  # a trigger sets it
 )
 Index("message_identity", message.c.list, message.c.identity, unique=True)
 Index("message_key", message.c.key, postgresql_using="hash")
@@ -146,6 +148,11 @@ Index("message_thread", message.c.thread)
 Index("message_list_date", message.c.list, message.c.date)
 Index("message_parent", message.c.parent)
 Index("message_about", message.c.about)
+Index("message_submitter", message.c.submitter, message.c.id)
+Index("message_cover", message.c.id, postgresql_where=message.c.kind == "cover")
+Index(
+    "message_cover_list_date", message.c.list, message.c.date, message.c.id, postgresql_where=message.c.kind == "cover"
+)
 
 patch = Table(
     "patch",
@@ -229,7 +236,9 @@ series = Table(
     _ref("supersedes", "series.id", nullable=True, ondelete="SET NULL"),
     Column("evidence", Text),
     Column("stalled", Boolean, nullable=False, server_default=false()),
+    _ref("submitter", "person.id"),  # a trigger sets it
 )
+Index("series_submitter", series.c.submitter, series.c.id)
 Index("series_thread", series.c.thread)
 Index("series_list_date", series.c.list, series.c.date)
 Index("series_cover", series.c.cover)
@@ -300,7 +309,11 @@ event = Table(
     Column("message", BigInteger),
     Column("series", BigInteger),
     _required("payload", JSONB),
+    Column("actor", BigInteger),
 )
+for _column in (event.c.category, event.c.list, event.c.message, event.c.series):
+    Index(f"event_{_column.name}", _column, event.c.cursor)
+Index("event_at", event.c.at)
 
 quarantine = Table(
     "quarantine",
@@ -374,3 +387,144 @@ archive = Table(
     _required("place", JSONB),
     Column("at", TIME, nullable=False, server_default=func.transaction_timestamp()),
 )
+
+# What the HTTP API keeps. People that mails name as their submitter, one row an address: a trigger writes them.
+person = Table(
+    "person", metadata, _id(), _required("email", Text), _required("name", Text), _required("named_at", TIME)
+)
+Index("person_email", func.md5(func.lower(person.c.email)), unique=True)
+
+# People who may log in.
+account = Table(
+    "account",
+    metadata,
+    _id(),
+    _required("username", Text),
+    Column("first_name", Text, nullable=False, server_default=""),
+    Column("last_name", Text, nullable=False, server_default=""),
+    Column("email", Text, nullable=False, server_default=""),
+    Column("password", Text),
+    Column("active", Boolean, nullable=False, server_default=true()),
+    Column("send_email", Boolean, nullable=False, server_default=false()),
+    Column("items_per_page", Integer, nullable=False, server_default="100"),
+    Column("show_ids", Boolean, nullable=False, server_default=false()),
+    Column("created_at", TIME, nullable=False, server_default=func.transaction_timestamp()),
+    UniqueConstraint("username", name="account_username_key"),
+)
+
+token = Table(
+    "token",
+    metadata,
+    _id(),
+    _ref("account", "account.id", ondelete="CASCADE"),
+    _required("digest", LargeBinary),
+    Column("note", Text, nullable=False, server_default=""),
+    Column("created_at", TIME, nullable=False, server_default=func.transaction_timestamp()),
+    Column("revoked_at", TIME),
+    UniqueConstraint("digest", name="token_digest_key"),
+)
+Index("token_account", token.c.account)
+
+maintainer = Table(
+    "maintainer",
+    metadata,
+    _ref("account", "account.id", primary_key=True, ondelete="CASCADE"),
+    _ref("list", "list.id", primary_key=True, ondelete="CASCADE"),
+)
+Index("maintainer_list", maintainer.c.list)
+
+# What people say of a list, beside what the configuration says. A trigger makes the row.
+project = Table(
+    "project",
+    metadata,
+    _ref("list", "list.id", primary_key=True, ondelete="CASCADE"),
+    _required("link_name", Text),
+    *(
+        Column(name, Text, nullable=False, server_default="")
+        for name in (
+            *("web_url", "scm_url", "webscm_url", "list_archive_url", "list_archive_url_format"),
+            "commit_url_format",
+        )
+    ),
+    Column("show_dependencies", Boolean, nullable=False, server_default=false()),
+    UniqueConstraint("link_name", name="project_link_name_key"),
+)
+
+relation = Table("relation", metadata, _id())
+
+# What humans decided about a patch. A trigger makes the row, and keeps what repeats the mail for the indexes.
+triage = Table(
+    "triage",
+    metadata,
+    _ref("message", "message.id", primary_key=True, ondelete="CASCADE"),
+    _ref("list", "list.id"),
+    _required("listed", Boolean),
+    _required("name", Text),
+    _required("date", TIME),
+    _ref("submitter", "person.id"),
+    Column("state", Text, nullable=False, server_default="new"),
+    Column("archived", Boolean, nullable=False, server_default=false()),
+    Column("commit_ref", Text),
+    Column("pull_url", Text),
+    _ref("delegate", "account.id", nullable=True, ondelete="SET NULL"),
+    _ref("relation", "relation.id", nullable=True, ondelete="SET NULL"),
+    Column("verdict", Text),
+)
+Index("triage_list", triage.c.list, triage.c.message, postgresql_where=triage.c.listed)
+Index("triage_list_date", triage.c.list, triage.c.date, triage.c.message, postgresql_where=triage.c.listed)
+Index("triage_date", triage.c.date, triage.c.message, postgresql_where=triage.c.listed)
+Index(
+    "triage_state",
+    triage.c.state,
+    triage.c.archived,
+    triage.c.list,
+    triage.c.date,
+    triage.c.message,
+    postgresql_where=triage.c.listed,
+)
+Index("triage_submitter", triage.c.submitter, triage.c.message)
+Index("triage_delegate", triage.c.delegate, triage.c.message, postgresql_where=triage.c.delegate.isnot(None))
+Index("triage_relation", triage.c.relation, postgresql_where=triage.c.relation.isnot(None))
+
+patch_check = Table(
+    "patch_check",
+    metadata,
+    _id(),
+    _ref("message", "message.id", ondelete="CASCADE"),
+    _ref("account", "account.id"),
+    Column("date", TIME, nullable=False, server_default=func.clock_timestamp()),
+    _required("state", Text),
+    _required("context", Text),
+    Column("target_url", Text),
+    Column("description", Text),
+)
+Index("patch_check_message", patch_check.c.message, patch_check.c.id)
+Index("patch_check_account", patch_check.c.account)
+
+comment_triage = Table(
+    "comment_triage",
+    metadata,
+    _ref("message", "message.id", primary_key=True, ondelete="CASCADE"),
+    Column("addressed", Boolean),
+)
+
+bundle = Table(
+    "bundle",
+    metadata,
+    _id(),
+    _ref("account", "account.id", ondelete="CASCADE"),
+    _ref("list", "list.id", ondelete="CASCADE"),
+    _required("name", Text),
+    Column("public", Boolean, nullable=False, server_default=false()),
+    UniqueConstraint("account", "name", name="bundle_account_name_key"),
+)
+Index("bundle_list", bundle.c.list)
+
+bundle_patch = Table(
+    "bundle_patch",
+    metadata,
+    _ref("bundle", "bundle.id", primary_key=True, ondelete="CASCADE"),
+    _ref("message", "message.id", primary_key=True, ondelete="CASCADE"),
+    _required("position", Integer),
+)
+Index("bundle_patch_message", bundle_patch.c.message)

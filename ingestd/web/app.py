@@ -1,0 +1,246 @@
+"""The application: a request in, an answer out. What is 5xx is our fault, whatever the request is."""
+
+import hashlib
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, quote
+
+import msgspec
+import structlog
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ingestd.store import engine
+from ingestd.store.api.accounts import Account
+from ingestd.store.engine import Database
+from ingestd.web import body, endpoints, files, login, negotiate
+from ingestd.web.answer import Answer, File, Redirect, RefusalError, anonymous, missing
+from ingestd.web.call import Call, Site
+from ingestd.web.fields import NEWEST, VERSIONS, Version
+
+log = structlog.get_logger()
+
+MOST_PARAMETERS = 1000
+VARY = "Accept, Cookie"
+PATH = re.compile(r"/api(?:/(\d\.\d))?(/.*)?")
+HOST = re.compile(r"[A-Za-z0-9._-]{1,255}(?::\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::\d{1,5})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the configuration says of the API."""
+
+    open_reads: bool = True  # who did not log in may read
+    url: str = ""  # of the site, where Host does not say it
+    largest_body: int = 1024 * 1024
+    insecure_writes: bool = False  # over plain HTTP from elsewhere
+
+
+def make(database: Database, reader: Database, settings: Settings) -> ASGIApp:
+    """The application on a database; `reader` is where GET reads."""
+    service = Service(Site(database, reader), settings)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            response = await service.handle(Request(scope, receive))
+            await response(scope, receive, send)
+
+    return app
+
+
+class Service:
+    """Answers requests."""
+
+    def __init__(self, site: Site, settings: Settings) -> None:
+        self._site = site
+        self._settings = settings
+
+    async def handle(self, request: Request) -> Response:
+        """Answer a request."""
+        kind = negotiate.JSON
+        headers: dict[str, str] = {}
+        answer: Answer | File | Redirect
+        try:
+            query = _query(request)
+            path = request.scope["path"]
+            found = PATH.fullmatch(path)
+            if found is not None:
+                kind = negotiate.form(query, request.headers.get("accept", ""))
+                answer = await self._api(request, query, _version(found[1]), found[2] or "/", headers)
+            elif (place := files.find(path)) is not None:
+                answer = await self._file(request, query, *place)
+            else:
+                raise missing()
+        except RefusalError as refusal:
+            answer = Answer(refusal.body, refusal.status, refusal.headers)
+        except ClientDisconnect:
+            answer = Answer({"detail": "The request was not sent whole."}, 400)
+        except engine.FAILURES as error:
+            if engine.judge(error) is engine.Fault.OURS:
+                log.exception("request_failed", path=request.scope["path"], error=engine.reason(error))
+                answer = Answer({"detail": "An error of ours, which is in the log."}, 500)
+            else:
+                log.warning("request_failed", path=request.scope["path"], error=engine.reason(error))
+                answer = Answer({"detail": "The database is away. Try again."}, 503, {"Retry-After": "10"})
+        except Exception as error:
+            log.exception("request_failed", path=request.scope["path"], error=repr(error))
+            answer = Answer({"detail": "An error of ours, which is in the log."}, 500)
+        return _respond(request, answer, kind, headers)
+
+    async def _file(
+        self, request: Request, query: dict[str, list[str]], handler: files.Handler, parts: dict[str, str]
+    ) -> File | Redirect:
+        account = await login.account_of(self._site.reader, request.headers.get("authorization"))
+        if account is None and not self._settings.open_reads:
+            raise anonymous()
+        call = self._call(request, NEWEST, query, parts, account)
+        return await files.answer(call, handler)
+
+    def _call(
+        self,
+        request: Request,
+        version: Version,
+        query: dict[str, list[str]],
+        parts: dict[str, str],
+        account: Account | None,
+        data: Mapping[str, Any] | None = None,
+    ) -> Call:
+        named = query.get("format", [""])[-1]
+        return Call(
+            site=self._site,
+            method="GET" if request.method == "HEAD" else request.method,
+            path=quote(request.scope["path"].rstrip("/") + "/", safe="/:@!$&'()*+,;=~%"),
+            version=version,
+            base=self.base(request),
+            suffix=f"?format={named}" if named in negotiate.BY_NAME else "",
+            query=query,
+            parts=parts,
+            account=account,
+            data=data or {},
+        )
+
+    async def _api(
+        self, request: Request, query: dict[str, list[str]], version: Version, path: str, headers: dict[str, str]
+    ) -> Answer:
+        there = endpoints.find(path, version)
+        if there is None:
+            raise missing()
+        endpoint, parts = there
+        headers |= {"Allow": endpoint.allow, "Vary": VARY}
+        account = await login.account_of(self._site.reader, request.headers.get("authorization"))
+        if request.method == "OPTIONS":
+            return _describe(endpoint)
+        method = "GET" if request.method == "HEAD" else request.method
+        handler = endpoint.methods.get(method)
+        writes = method != "GET"
+        if handler is None or (writes and version < endpoint.writes_since):
+            raise RefusalError(405, f'Method "{request.method}" not allowed.')
+        if account is None and (writes or not self._settings.open_reads):
+            raise anonymous()
+        data: Mapping[str, Any] = {}
+        if writes:
+            self._check_safe(request)
+            content = await read_body(request, self._settings.largest_body)
+            data = body.read(content, request.headers.get("content-type", ""))
+        return await handler(self._call(request, version, query, parts, account, data))
+
+    def _check_safe(self, request: Request) -> None:
+        """RefusalError for a write whose token others may have read on its way."""
+        host = request.client.host if request.client else ""
+        try:
+            near = ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            near = False
+        if not (near or request.scope["scheme"] == "https" or self._settings.insecure_writes):
+            raise RefusalError(403, "Writes are taken over HTTPS only.")
+
+    def base(self, request: Request) -> str:
+        """Scheme and host of our own addresses: what is configured, else what the request was sent to."""
+        if self._settings.url:
+            return self._settings.url.rstrip("/")
+        host = request.headers.get("host", "")
+        return f"{request.url.scheme}://{host if HOST.fullmatch(host) else 'localhost'}"
+
+
+async def read_body(request: Request, most: int) -> bytes:
+    """The body, 413 past `most` octets."""
+    too_big = RefusalError(413, "The request is too big.", {"Connection": "close"})
+    length = request.headers.get("content-length", "0")
+    if not length.isascii() or not length.isdigit() or int(length) > most:
+        raise too_big
+    content = b""
+    async for chunk in request.stream():
+        content += chunk
+        if len(content) > most:
+            raise too_big
+    return content
+
+
+def _query(request: Request) -> dict[str, list[str]]:
+    try:
+        return parse_qs(
+            request.scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=MOST_PARAMETERS
+        )
+    except ValueError:
+        raise RefusalError(400, "Too many parameters.") from None
+
+
+def _version(said: str | None) -> Version:
+    if said is None:
+        return NEWEST
+    version = (int(said[0]), int(said[2]))
+    if version not in VERSIONS:
+        raise missing()
+    return version
+
+
+def _describe(endpoint: endpoints.Endpoint) -> Answer:
+    """What OPTIONS answers."""
+    said = [
+        f"{method.lower()}:\n{(handler.__doc__ or '').strip()}" for method, handler in sorted(endpoint.methods.items())
+    ]
+    return Answer(
+        {
+            "name": endpoint.name,
+            "description": "\n\n".join(said),
+            "renders": ["application/json", "text/html"],
+            "parses": ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"],
+        }
+    )
+
+
+def _respond(request: Request, answer: Answer | File | Redirect, kind: str, headers: Mapping[str, str]) -> Response:
+    """The answer as bytes. A GET of what the peer has already is 304 (RFC 9110 section 13.1.2)."""
+    everything = {"X-Content-Type-Options": "nosniff", **headers}
+    if isinstance(answer, Redirect):
+        return raw_response(b"", 302, {**everything, "Location": answer.path})
+    everything |= answer.headers
+    if isinstance(answer, File):
+        content, status = answer.content, 200
+        everything["Content-Type"] = answer.kind
+    else:
+        content, status = b"" if answer.status == 204 else msgspec.json.encode(answer.body), answer.status
+        if status != 204:
+            everything["Content-Type"] = kind
+    if status == 200 and request.method in ("GET", "HEAD"):
+        tag = f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'
+        everything |= {"ETag": tag, "Cache-Control": "private, no-cache"}
+        if tag in [one.strip() for one in request.headers.get("if-none-match", "").split(",")]:
+            return raw_response(b"", 304, everything)
+    # The last: clients cut a file's name off at the end of the header.
+    return raw_response(content, status, everything)
+
+
+def raw_response(content: bytes, status: int, headers: Mapping[str, str]) -> Response:
+    """A response whose header names stay as they are written: pwclient looks for `Link` and not for `link`."""
+    response = Response(content, status)
+    response.raw_headers = [
+        (name.encode("ascii"), value.encode("latin-1", "replace")) for name, value in headers.items()
+    ]
+    if status not in (204, 304):
+        response.raw_headers.append((b"Content-Length", str(len(content)).encode()))
+    return response

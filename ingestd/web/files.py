@@ -1,0 +1,225 @@
+"""What is not the API but beside it: mboxes of patches as Patchwork has them, threads as public-inbox has them."""
+
+import asyncio
+import gzip
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from ingestd.store.api import mails, patches, people, series, work
+from ingestd.store.engine import Connection
+from ingestd.web import mbox
+from ingestd.web.answer import File, Redirect, RefusalError, missing
+from ingestd.web.call import Call
+from ingestd.web.fields import Row, quoted, unquoted
+from ingestd.web.filters import whole_number
+
+TEXT = "text/plain; charset=utf-8"
+
+Handler = Callable[[Call, Connection], Awaitable[File | Redirect]]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A path and what is there."""
+
+    pattern: re.Pattern[str]
+    handler: Handler
+
+
+def _attached(content: bytes, name: str, extension: str, kind: str = TEXT) -> File:
+    # Without quotes, and last: clients cut it off at the end of the line.
+    file_name = mbox.file_name(name, extension)
+    return File(content, kind, {"Content-Disposition": f"attachment; filename={file_name}"})
+
+
+async def _mail(call: Call, connection: Connection, *, patch: bool) -> Row:
+    """The patch or cover of a project that is called by its Message-ID."""
+    key, link_name = unquoted(call.parts["msgid"]), unquoted(call.parts["project"])
+    id_ = None if "\0" in key + link_name else await patches.find(connection, key, link_name)
+    row = None if id_ is None else (await mails.mails(connection, [id_])).get(id_)
+    if row is None or row["is_patch"] != patch or row["about"] != id_:
+        raise missing("Patch" if patch else "Cover")
+    return row
+
+
+async def _entries(connection: Connection, ids: Sequence[int]) -> bytes:
+    """Patches with the trailers that they were given, in this order; a pull request has no diff to apply."""
+    rows = await mails.mails(connection, ids)
+    given = await mails.given(connection, ids)
+    there = [rows[id_] for id_ in ids if id_ in rows and rows[id_]["diff"] is not None]
+    return mbox.joined((row, given.get(row["id"], ())) for row in there)
+
+
+async def patch_mbox(call: Call, connection: Connection) -> File:
+    """A patch; with `series` also those that come before it there."""
+    row = await _mail(call, connection, patch=True)
+    if asked := call.query.get("series", [""])[-1]:
+        which = None if asked == "*" else whole_number(asked)
+        ids = await mails.series_up_to(connection, row["id"], which) if asked == "*" or which is not None else None
+        if ids is None:
+            raise missing("Series")
+        return _attached(await _entries(connection, ids), row["name"], "patch")
+    given = await mails.given(connection, [row["id"]])
+    return _attached(mbox.entry(row, given.get(row["id"], ())), row["name"], "patch")
+
+
+async def patch_raw(call: Call, connection: Connection) -> File:
+    """The diff of a patch."""
+    row = await _mail(call, connection, patch=True)
+    if row["diff"] is None:
+        raise missing("Patch")
+    return _attached(row["diff"].encode(), row["name"], "diff", "text/x-patch; charset=utf-8")
+
+
+async def cover_mbox(call: Call, connection: Connection) -> File:
+    """A cover."""
+    row = await _mail(call, connection, patch=False)
+    given = await mails.given(connection, [row["id"]])
+    return _attached(mbox.entry(row, given.get(row["id"], ())), row["name"], "mbox")
+
+
+async def series_mbox(call: Call, connection: Connection) -> File:
+    """The patches of a series, as they are to be applied."""
+    id_ = call.number("series", "Series")
+    row = (await series.series(connection, [id_])).get(id_)
+    if row is None:
+        raise missing("Series")
+    content = await _entries(connection, [message for _, message in row["patches"]])
+    return _attached(content, row["name"] or f"series-{id_}", "patch")
+
+
+async def bundle_mbox(call: Call, connection: Connection) -> File:
+    """The patches of a bundle."""
+    username, name = unquoted(call.parts["user"]), unquoted(call.parts["bundle"])
+    id_ = None if "\0" in username + name else await work.bundle_of(connection, username, name)
+    row = None if id_ is None else (await work.bundles(connection, [id_])).get(id_)
+    if row is None or not (row["public"] or (call.account is not None and row["user_id"] == call.account.id)):
+        raise missing("Bundle")
+    return _attached(await _entries(connection, row["patches"]), f"bundle-{row['id']}-{row['name']}", "mbox")
+
+
+def _by_id(kind: str) -> Handler:
+    """Where a patch or cover that is called by its id is called by its Message-ID."""
+
+    async def move(call: Call, connection: Connection) -> Redirect:
+        id_ = call.number("id", kind.title())
+        row = (await patches.short(connection, [id_])).get(id_)
+        is_cover = row is not None and row["kind"] == "cover" and not row["is_patch"]
+        if row is None or not (row["is_patch"] if kind == "patch" else is_cover):
+            raise missing(kind.title())
+        rest = call.parts["rest"].strip("/")
+        where = f"/project/{quoted(row['link_name'])}/{kind}/{quoted(row['key'])}/{f'{rest}/' if rest else ''}"
+        return Redirect(where)
+
+    return move
+
+
+async def comment(call: Call, connection: Connection) -> Redirect:
+    """Where a comment is shown."""
+    id_ = call.number("id", "Comment")
+    row = (await series.comments(connection, [id_])).get(id_)
+    if row is None:
+        raise missing("Comment")
+    kind = "patches" if row["of_patch"] else "covers"
+    return Redirect(f"/api/1.3/{kind}/{row['about']}/comments/{id_}/?format=api")
+
+
+def _page(kind: str) -> Handler:
+    """Where a patch or cover is shown to people."""
+
+    async def move(call: Call, connection: Connection) -> Redirect:
+        row = await _mail(call, connection, patch=kind == "patches")
+        return Redirect(f"/api/1.3/{kind}/{row['id']}/?format=api")
+
+    return move
+
+
+async def project_list(call: Call, connection: Connection) -> Redirect:
+    """Where the patches of a project, or of one of its series, are shown."""
+    await _project(call, connection)
+    one = call.query.get("series", [""])[-1]
+    if whole_number(one) is not None:
+        return Redirect(f"/api/1.3/series/{one.strip()}/?format=api")
+    return Redirect(f"/api/1.3/patches/?project={quoted(call.parts['project'])}&order=-date&format=api")
+
+
+async def _project(call: Call, connection: Connection) -> str:
+    name = unquoted(call.parts["project"])
+    resolved = {} if "\0" in name else await people.resolve(connection, {"project": [name]})
+    if name not in resolved.get("project", {}):
+        raise missing("Project")
+    return name
+
+
+async def pwclientrc(call: Call, connection: Connection) -> File:
+    """A configuration for pwclient."""
+    name = await _project(call, connection)
+    plain = re.sub(r"[^-_A-Za-z0-9.]", "-", name)
+    text = (
+        f"# Sample .pwclientrc for {plain}\n\n[options]\ndefault = {plain}\n\n"
+        f"[{plain}]\nbackend = rest\nurl = {call.base}/api\n# token = what `ingestd token create` printed\n"
+    )
+    return File(text.encode(), TEXT, {"Content-Disposition": "attachment; filename=.pwclientrc"})
+
+
+async def _listed(call: Call, connection: Connection) -> int:
+    """The id of a mail on a list, as public-inbox calls it."""
+    list_, key = unquoted(call.parts["list"]), unquoted(call.parts["msgid"])
+    id_ = None if "\0" in list_ + key else await patches.find(connection, key, list_)
+    if id_ is None:
+        raise missing()
+    return id_
+
+
+async def thread(call: Call, connection: Connection) -> File:
+    """All mails of a thread, in a compressed mbox."""
+    raws = await mails.thread(connection, await _listed(call, connection))
+    # In a thread of its own: it may be long work, and there are other requests.
+    content = await asyncio.to_thread(lambda: gzip.compress(mbox.mboxrd(raws), 6, mtime=0))
+    return File(content, "application/gzip", {"Content-Disposition": "inline; filename=t.mbox.gz"})
+
+
+async def raw(call: Call, connection: Connection) -> File:
+    """One mail, as it was received, in an mbox."""
+    return File(mbox.mboxrd([await mails.raw(connection, await _listed(call, connection))]), TEXT)
+
+
+_PART = r"[^/]+"
+_PROJECT = rf"/project/(?P<project>{_PART})"
+_ID = r"(?P<msgid>.+?)"  # a server decodes before we see it: a Message-ID may have a slash
+PLACES = tuple(
+    Place(re.compile(pattern), handler)
+    for pattern, handler in (
+        (rf"{_PROJECT}/patch/{_ID}/mbox", patch_mbox),
+        (rf"{_PROJECT}/patch/{_ID}/raw", patch_raw),
+        (rf"{_PROJECT}/patch/{_ID}", _page("patches")),
+        (rf"{_PROJECT}/cover/{_ID}/mbox", cover_mbox),
+        (rf"{_PROJECT}/cover/{_ID}", _page("covers")),
+        (rf"{_PROJECT}/pwclientrc", pwclientrc),
+        (rf"{_PROJECT}(/list)?", project_list),
+        (r"/series/(?P<series>\d+)/mbox", series_mbox),
+        (rf"/bundle/(?P<user>{_PART})/(?P<bundle>{_PART})/mbox", bundle_mbox),
+        (r"/patch/(?P<id>\d+)(?P<rest>(/mbox|/raw)?)", _by_id("patch")),
+        (r"/cover/(?P<id>\d+)(?P<rest>(/mbox)?)", _by_id("cover")),
+        (r"/comment/(?P<id>\d+)", comment),
+        (rf"/(?P<list>{_PART})/{_ID}/t\.mbox\.gz", thread),
+        (rf"/(?P<list>{_PART})/{_ID}/raw", raw),
+    )
+)
+
+
+def find(path: str) -> tuple[Handler, dict[str, str]] | None:
+    """What is at a path, and the parts of it."""
+    for place in PLACES:
+        if found := place.pattern.fullmatch(path.removesuffix("/")):
+            return place.handler, found.groupdict()
+    return None
+
+
+async def answer(call: Call, handler: Handler) -> File | Redirect:
+    """What is asked for; GET and HEAD only."""
+    if call.method != "GET":
+        raise RefusalError(405, f'Method "{call.method}" not allowed.', {"Allow": "GET, HEAD"})
+    async with call.site.reader.transaction() as connection:
+        return await handler(call, connection)

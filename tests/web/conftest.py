@@ -1,0 +1,124 @@
+"""The API on a fresh database and a real socket, and short ways to ask it."""
+
+import asyncio
+import http.client
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from sqlalchemy import text
+from store.conftest import Store
+
+from ingestd.store.api import accounts
+from ingestd.store.engine import Database
+from ingestd.web import Server, Settings, make
+
+Json = Any  # what JSON has
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the server answered."""
+
+    status: int
+    headers: list[tuple[str, str]]  # as they were on the wire
+    body: bytes
+
+    def header(self, name: str) -> str | None:
+        """A header, by the exact case of its name."""
+        return next((value for known, value in self.headers if known == name), None)
+
+    @property
+    def json(self) -> Json:
+        return json.loads(self.body)
+
+
+class Site:
+    """A server under test."""
+
+    def __init__(self, store: Store, address: str) -> None:
+        self.store = store
+        self.address = address
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.address}"
+
+    async def ask(
+        self,
+        path: str,
+        method: str = "GET",
+        *,
+        token: str | None = None,
+        data: Json = None,
+        form: Mapping[str, Any] | None = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """Send a request: with JSON `data`, a `form`, or any `content`."""
+        sent = dict(headers or {})
+        if token is not None:
+            sent["Authorization"] = f"Token {token}"
+        if data is not None:
+            content = json.dumps(data).encode()
+            sent["Content-Type"] = "application/json"
+        if form is not None:
+            content = urlencode(form, doseq=True).encode()
+            sent["Content-Type"] = "application/x-www-form-urlencoded"
+        return await asyncio.to_thread(self._ask, path, method, content, sent)
+
+    def _ask(self, path: str, method: str, content: bytes | None, headers: dict[str, str]) -> Reply:
+        connection = http.client.HTTPConnection(self.address, timeout=60)
+        try:
+            connection.request(method, path, content, headers)
+            response = connection.getresponse()
+            return Reply(response.status, response.getheaders(), response.read())
+        finally:
+            connection.close()
+
+    async def get(self, path: str, token: str | None = None) -> Json:
+        """The JSON of what must be there."""
+        reply = await self.ask(path, token=token)
+        assert reply.status == 200, (path, reply)
+        return reply.json
+
+    async def change(self, statement: str, **parameters: object) -> None:
+        """Run a statement on the database."""
+        async with self.store.database.transaction() as connection:
+            await connection.execute(text(statement), parameters)
+
+    async def user(self, name: str, *, maintains: str | None = None, **rest: Json) -> str:
+        """Add a user, and answer a token of theirs."""
+        async with self.store.database.ingest() as connection:
+            await accounts.create_user(connection, name, **rest)
+            if maintains is not None:
+                await accounts.set_maintainer(connection, name, maintains, maintains=True)
+            return await accounts.create_token(connection, name, "test")
+
+
+async def serve(url: str, settings: Settings) -> AsyncIterator[str]:
+    """Run a server on a database; the address where it answers."""
+    database = Database(url)
+    server = Server(make(database, database, settings), proxies=("127.0.0.1",))
+    server.open(("127.0.0.1", 0))
+    task = asyncio.create_task(server.run())
+    yield server.addresses[0]
+    await server.stop(task)
+    assert task.done()
+    await database.close()
+
+
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[Store]:
+    database = Database(database_url)
+    yield Store(database)
+    await database.close()
+
+
+@pytest.fixture
+async def site(store: Store) -> AsyncIterator[Site]:
+    async for address in serve(store.database.url, Settings()):
+        yield Site(store, address)
