@@ -52,15 +52,13 @@ async def delete_rows(connection: AsyncConnection, messages: Collection[int], le
 
     Nothing may refer to them by now: their deliveries are elsewhere, and their threads are regrouped.
     """
-    gone = await connection.execute(
-        text("""
-            WITH aside AS (SELECT DISTINCT thread FROM ingestd.message WHERE id = ANY (CAST(:messages AS bigint[]))),
-                 gone AS (DELETE FROM ingestd.message WHERE id = ANY (CAST(:messages AS bigint[])))
-            SELECT thread FROM aside
-        """),
+    found = await connection.execute(
+        text("DELETE FROM ingestd.message WHERE id = ANY (CAST(:messages AS bigint[])) RETURNING thread, submitter"),
         {"messages": list(messages)},
     )
-    empty = {"threads": sorted({*gone.scalars(), *left})}
+    gone = found.all()
+    await _forget_people(connection, {row.submitter for row in gone})
+    empty = {"threads": sorted({*left, *(row.thread for row in gone)})}
     for statement in (
         "DELETE FROM ingestd.thread_alias a USING ingestd.thread t WHERE t.id = a.thread AND",
         "DELETE FROM ingestd.thread t WHERE",
@@ -73,3 +71,40 @@ async def delete_rows(connection: AsyncConnection, messages: Collection[int], le
             """),
             empty,
         )
+
+
+async def _forget_people(connection: AsyncConnection, people: Collection[int]) -> None:
+    """Delete those of `people` whom no mail names any more; the others are called what the mails that are left say."""
+    named = """
+        SELECT submitter, submitter_name AS name, submitter_email AS email, date FROM ingestd.message
+        UNION ALL
+        SELECT submitter, author_name, author_email, date FROM ingestd.series
+    """
+    ids = {"people": list(people)}
+    await connection.execute(
+        text(f"""
+            DELETE FROM ingestd.person p
+            WHERE p.id = ANY (CAST(:people AS bigint[]))
+              AND NOT EXISTS (SELECT FROM ({named}) n WHERE n.submitter = p.id)
+        """),
+        ids,
+    )
+    # By the order of the function person_of.
+    await connection.execute(
+        text(f"""
+            UPDATE ingestd.person p
+            SET name = newest.name, email = newest.email, named_at = newest.at
+            FROM (
+                SELECT DISTINCT ON (submitter) submitter, name, email, at
+                FROM (
+                    SELECT n.*, CASE WHEN name = '' THEN '-infinity' ELSE coalesce(date, '-infinity') END AS at
+                    FROM ({named}) n
+                    WHERE submitter = ANY (CAST(:people AS bigint[]))
+                ) n
+                ORDER BY submitter, at DESC, name COLLATE "C" DESC, email COLLATE "C" DESC
+            ) newest
+            WHERE p.id = newest.submitter
+              AND (p.name, p.email, p.named_at) IS DISTINCT FROM (newest.name, newest.email, newest.at)
+        """),
+        ids,
+    )

@@ -56,6 +56,17 @@ async def test_forgetting_equals_never_having_had_it(store: Store, quiet_store: 
     assert (await store.contents())[0] == wanted[0]
 
 
+async def test_people_are_called_what_the_mails_that_are_left_say(store: Store) -> None:
+    first = mail("first@example.org", "x", author="Ann <ann@example.org>", date="Mon, 2 Nov 2026 10:00:00 +0000")
+    later = mail("later@example.org", "x", author="Secret <Ann@example.org>", date="Tue, 3 Nov 2026 10:00:00 +0000")
+    await store.put_batches([[first, later]])
+    assert await store.ask("SELECT name, email FROM ingestd.person") == [("Secret", "Ann@example.org")]
+    await forget(store.database, "later@example.org", None, "a judge said so")
+    assert await store.ask("SELECT name, email FROM ingestd.person") == [("Ann", "ann@example.org")]
+    await forget(store.database, "first@example.org", None, "a judge said so")
+    assert await store.ask("SELECT name, email FROM ingestd.person") == []
+
+
 async def test_nothing_that_it_said_is_left(store: Store) -> None:
     word = "Unforgettable"
     secret = patch(
