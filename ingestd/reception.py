@@ -16,7 +16,7 @@ from ingestd.errors import Full, MailError, Permanent
 from ingestd.gate import Gate
 from ingestd.ingest import Committer, Router, read
 from ingestd.store.engine import Database
-from ingestd.store.values import Arrival, Envelope, Poison
+from ingestd.store.values import Arrival, Envelope, Poison, Stored
 
 log = structlog.get_logger()
 
@@ -115,7 +115,8 @@ class Reception:
     ) -> str:
         """Store one mail; return once it is committed. MailError, with the reply for the peer, when it is not.
 
-        Returns what it is called in the log and in the rows: `message 17`, one number for each list, or `quarantined`.
+        Returns what it is called in the log and in the rows: `message 17`, one number for each list, or `quarantined`;
+        nothing for a copy of a mail that was forgotten.
         """
         began = time.monotonic()
         envelope = Envelope(datetime.now(UTC), envelope_from, peer)
@@ -142,19 +143,29 @@ class Reception:
             log.warning("mail_quarantined", seconds=seconds, **facts)
         else:
             repeat = all(stored.repeat for stored in outcome)
-            metrics.MESSAGES.labels(origin, "repeat" if repeat else "new").inc()
+            metrics.MESSAGES.labels(origin, _became(outcome)).inc()
             for defect in mail.mail.defects if isinstance(mail, Arrival) and not repeat else ():
                 metrics.PARSE_DEFECTS.labels(defect).inc()
         for stored in outcome:
             log.info(
                 "mail_stored",
                 list=stored.list_id,
-                outcome="repeat" if stored.repeat else "new",
+                outcome=_became([stored]),
                 message=stored.message,
                 seconds=seconds,
                 **facts,
             )
-        return f"message {','.join(str(stored.message) for stored in outcome)}" if outcome else "quarantined"
+        if not outcome:
+            return "quarantined"
+        ids = [str(stored.message) for stored in outcome if stored.message is not None]
+        return f"message {','.join(ids)}" if ids else ""
+
+
+def _became(outcome: Sequence[Stored]) -> str:
+    """What became of a mail on these lists, in a word."""
+    if all(stored.message is None for stored in outcome):
+        return "forgotten"
+    return "repeat" if all(stored.repeat for stored in outcome) else "new"
 
 
 def _facts(mail: Arrival | Poison) -> dict[str, object]:

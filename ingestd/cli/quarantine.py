@@ -13,6 +13,7 @@ from ingestd.errors import InputError, MailError
 if TYPE_CHECKING:
     from ingestd.ingest import Outcome
     from ingestd.store import quarantine as store
+    from ingestd.store.values import Stored
 
 
 @ingestd.group()
@@ -87,7 +88,11 @@ def _told(outcome: "Outcome") -> str:
     """What became of a replayed mail."""
     if isinstance(outcome, MailError):
         return f"stays: {outcome}"
-    return ", ".join(f"{'repeat' if one.repeat else 'new'} on {shown(one.list_id)}" for one in outcome) or "fails again"
+    return ", ".join(f"{_word(one)} on {shown(one.list_id)}" for one in outcome) or "fails again"
+
+
+def _word(one: "Stored") -> str:
+    return "forgotten" if one.message is None else "repeat" if one.repeat else "new"
 
 
 @quarantine.command("drop")

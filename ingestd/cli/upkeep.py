@@ -1,4 +1,4 @@
-"""What keeps a database in order: reparse."""
+"""What keeps a database in order: reparse, forget."""
 
 import sys
 import time
@@ -50,6 +50,37 @@ def reparse(context: click.Context, dry_run: bool, list_id: str) -> None:
     if totals.after:
         click.echo(f"went on after mail {totals.after}, where the last one was stopped", err=True)
     click.echo(f"{'would be ' if dry_run else ''}reparsed: {totals}", err=True)
+
+
+@ingestd.command()
+@click.argument("message_id", metavar="MESSAGE-ID")
+@click.option("--reason", help="Why. Kept on the tombstone, and shown in the views.")
+@click.option("--list", "list_id", metavar="LIST-ID", help="On this list only, not on all.")
+@click.option("--undo", is_flag=True, help="Let copies of it come in again.")
+@click.pass_context
+def forget(context: click.Context, message_id: str, reason: str | None, list_id: str | None, undo: bool) -> None:
+    """Remove a mail for good, bytes and all, and keep its copies out. What is left is a tombstone."""
+    from ingestd import daemon
+    from ingestd import forget as forgetting
+    from ingestd.store import tombstones
+
+    if undo and reason is not None:
+        raise click.UsageError("--undo goes without --reason")
+    if not undo and not (reason or "").strip():
+        raise click.UsageError("forget needs a --reason")
+    config = config_of(context)
+    key = message_id.strip().removeprefix("<").removesuffix(">")
+
+    async def work() -> int:
+        async with daemon.open_store(config) as database:
+            if reason is not None:
+                return await forgetting.forget(database, key, list_id, reason)
+            async with database.ingest() as connection:
+                return await tombstones.lift(connection, key, list_id)
+
+    count = run(config, work())
+    done = "may come in again" if undo else "forgotten"
+    click.echo(f"{done}, on {count} {'list' if count == 1 else 'lists'}", err=True)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ _HEAD = 8192  # octets of a mail in quarantine in which its Received is looked f
 
 
 async def stored(connection: AsyncConnection, mails: Sequence[tuple[str, str]], list_id: str | None) -> list[bool]:
-    """Whether each (Message-ID, content key) is on that list, or on any."""
+    """Whether each (Message-ID, content key) is on that list, or on any, or was forgotten there."""
     found = await connection.execute(
         text("""
             SELECT EXISTS (
@@ -21,6 +21,11 @@ async def stored(connection: AsyncConnection, mails: Sequence[tuple[str, str]], 
                 FROM ingestd.list l
                 JOIN ingestd.message m ON m.list = l.id AND m.identity = w.identity
                 WHERE CAST(:list_id AS text) IS NULL OR l.list_id = :list_id
+            ) OR EXISTS (
+                SELECT
+                FROM ingestd.tombstone_digest d
+                JOIN ingestd.list l ON l.id = d.list
+                WHERE d.digest = w.identity AND (CAST(:list_id AS text) IS NULL OR l.list_id = :list_id)
             )
             FROM unnest(CAST(:identities AS bytea[])) WITH ORDINALITY AS w (identity, position)
             ORDER BY w.position
@@ -60,6 +65,20 @@ async def delivered(connection: AsyncConnection, queue_ids: Sequence[str]) -> se
         {"ids": list(queue_ids)},
     )
     return {(queue_id, message_id, id_) for queue_id, message_id, id_ in found}
+
+
+async def forgotten(connection: AsyncConnection, queue_ids: Sequence[str]) -> set[tuple[str, int]]:
+    """The (queue id, message id that was) of forgotten mails, and of copies of them, with these queue ids."""
+    found = await connection.execute(
+        text("""
+            SELECT q.id, t.message
+            FROM ingestd.tombstone t
+            CROSS JOIN unnest(t.queue_ids) AS q (id)
+            WHERE q.id = ANY (CAST(:ids AS text[]))
+        """),
+        {"ids": list(queue_ids)},
+    )
+    return {(queue_id, message) for queue_id, message in found}
 
 
 async def queue_ids_in_quarantine(connection: AsyncConnection) -> set[str]:

@@ -13,7 +13,7 @@ from ingestd.store import schema
 CATEGORIES = {
     "message-created": "a mail that was not there before",
     "message-changed": "a mail reads otherwise: a better delivery of it came, or a newer parser has read it",
-    "message-removed": "a mail is there no more: it turned out to be another one; the payload names both by their ids",
+    "message-removed": "a mail is there no more: forgotten, or another one by a newer parser; the payload has ids",
     "series-created": "a series, single patch or pull request",
     "series-changed": "a series has other members, numbers or facts than before",
     "series-completed": "every patch of a series is there; once a series",

@@ -99,23 +99,37 @@ async def drop(connection: AsyncConnection, ids: Sequence[int], reason: str) -> 
     """Give up mails for good, for a reason that stays. InputError when one is not there: then none is dropped."""
     digests = {entry.id: entry.raw_sha256 for entry in await entries(connection, ids)}
     await _end(connection, list(digests), "dropped", reason)
-    # Looks through all deliveries, since nothing else asks for them by digest. A person can wait for that.
-    await connection.execute(
-        text("""
-            DELETE FROM ingestd.raw r
-            WHERE r.sha256 = ANY (CAST(:digests AS bytea[]))
-              AND NOT EXISTS (SELECT FROM ingestd.message m WHERE m.raw_sha256 = r.sha256)
-              AND NOT EXISTS (SELECT FROM ingestd.delivery d WHERE d.raw_sha256 = r.sha256)
-              AND NOT EXISTS (SELECT FROM ingestd.quarantine q WHERE q.raw_sha256 = r.sha256)
-        """),
-        {"digests": list(digests.values())},
-    )
+    await rows.drop_raw(connection, await rows.unused(connection, list(digests.values())))
     await events.write(
         connection,
         [
             Event("mail-dropped", payload={"quarantine": id_, "raw_sha256": digest.hex()})
             for id_, digest in digests.items()
         ],
+    )
+
+
+async def forget(connection: AsyncConnection, digests: Sequence[bytes], reason: str) -> None:
+    """Drop all that has these bytes, and what was said of it."""
+    found = await connection.execute(
+        text("SELECT id FROM ingestd.quarantine WHERE raw_sha256 = ANY (CAST(:digests AS bytea[]))"),
+        {"digests": list(digests)},
+    )
+    ids = list(found.scalars())
+    if ids:
+        await drop(connection, ids, reason)
+    await hush(connection, digests)
+
+
+async def hush(connection: AsyncConnection, digests: Sequence[bytes]) -> None:
+    """Say of what was here with these bytes no more than that: its error may quote the mail."""
+    await connection.execute(
+        text("""
+            UPDATE ingestd.quarantine_ended
+            SET error = 'forgotten'
+            WHERE raw_sha256 = ANY (CAST(:digests AS bytea[]))
+        """),
+        {"digests": list(digests)},
     )
 
 

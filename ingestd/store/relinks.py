@@ -73,7 +73,23 @@ async def take_back(connection: AsyncConnection, message: int) -> None:
     gone = await connection.execute(delete(schema.relink).where(schema.relink.c.message == message))
     if not gone.rowcount:
         raise InputError("nothing was said of this mail")
-    await _apply(connection, message)
+    await apply(connection, message)
+
+
+async def lose(connection: AsyncConnection, targets: Collection[int]) -> list[int]:
+    """Forget what was said of mails that are about to go, and that others belong to them; answer these others.
+
+    They are to be linked anew, by `apply`.
+    """
+    gone = await connection.execute(
+        text("""
+            DELETE FROM ingestd.relink
+            WHERE message = ANY (CAST(:targets AS bigint[])) OR target = ANY (CAST(:targets AS bigint[]))
+            RETURNING message
+        """),
+        {"targets": list(targets)},
+    )
+    return sorted(set(gone.scalars()) - set(targets))
 
 
 async def follow(connection: AsyncConnection, into: Mapping[int, int]) -> None:
@@ -146,10 +162,10 @@ async def _say(connection: AsyncConnection, message: int, target: int) -> None:
             index_elements=[schema.relink.c.message], set_={"target": target, "at": text("transaction_timestamp()")}
         )
     )
-    await _apply(connection, message)
+    await apply(connection, message)
 
 
-async def _apply(connection: AsyncConnection, message: int) -> None:
+async def apply(connection: AsyncConnection, message: int) -> None:
     """Link the mail anew, by what is said of it now, and regroup."""
     fact = await regroup.fact(connection, message)
     found = await connection.execute(

@@ -1,7 +1,7 @@
 """How a mail becomes rows: one function a table, plain dictionaries out."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Table, insert, text
@@ -142,6 +142,36 @@ async def allocate(connection: AsyncConnection, table: Table, count: int) -> lis
         {"count": count},
     )
     return sorted(int(value) for value in found.scalars())
+
+
+async def unused(connection: AsyncConnection, digests: Collection[bytes]) -> list[bytes]:
+    """Those of these bytes that no mail was delivered in.
+
+    Looks through all deliveries, since nothing else asks for them by digest. A person can wait for that.
+    """
+    found = await connection.execute(
+        text("""
+            SELECT r.sha256
+            FROM ingestd.raw r
+            WHERE r.sha256 = ANY (CAST(:digests AS bytea[]))
+              AND NOT EXISTS (SELECT FROM ingestd.message m WHERE m.raw_sha256 = r.sha256)
+              AND NOT EXISTS (SELECT FROM ingestd.delivery d WHERE d.raw_sha256 = r.sha256)
+        """),
+        {"digests": list(digests)},
+    )
+    return list(found.scalars())
+
+
+async def drop_raw(connection: AsyncConnection, digests: Collection[bytes]) -> None:
+    """Delete bytes, as `unused` names them, unless they are in quarantine."""
+    await connection.execute(
+        text("""
+            DELETE FROM ingestd.raw r
+            WHERE r.sha256 = ANY (CAST(:digests AS bytea[]))
+              AND NOT EXISTS (SELECT FROM ingestd.quarantine q WHERE q.raw_sha256 = r.sha256)
+        """),
+        {"digests": list(digests)},
+    )
 
 
 async def keep_raw(connection: AsyncConnection, raws: Mapping[bytes, bytes]) -> None:

@@ -1,7 +1,7 @@
 """Store a batch of mails in one transaction: raw bytes, rows, deliveries, threads, series, events."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import text
@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ingestd.mail import Mail
-from ingestd.store import events, place, quarantine, regroup, rows, schema
+from ingestd.store import events, place, quarantine, regroup, rows, schema, tombstones
 from ingestd.store.events import Event
 from ingestd.store.place import Reading
 from ingestd.store.values import Arrival, Stored
@@ -55,8 +55,10 @@ async def batch(connection: AsyncConnection, arrivals: Sequence[Arrival]) -> lis
     The caller holds the ingest lock. Nothing here looks at the order of the arrivals but the surrogate ids.
     """
     lists = await _lists(connection, sorted({list_id for arrival in arrivals for list_id in arrival.lists}))
-    await rows.keep_raw(connection, {arrival.raw_sha256: arrival.raw for arrival in arrivals})
-    wanted = _gather(arrivals, lists)
+    stones = await _forgotten(connection, arrivals, lists)
+    kept = [_without(arrival, index, stones) for index, arrival in enumerate(arrivals)] if stones else arrivals
+    await rows.keep_raw(connection, {arrival.raw_sha256: arrival.raw for arrival in kept if arrival.lists})
+    wanted = _gather(kept, lists)
     there = await _find(connection, list(wanted))
     fresh = [identity for identity in wanted if identity not in there]
     ids = await rows.allocate(connection, schema.message, len(fresh))
@@ -69,19 +71,43 @@ async def batch(connection: AsyncConnection, arrivals: Sequence[Arrival]) -> lis
         {id_of[identity]: readings[identity] for identity in fresh},
         {id_of[identity]: readings[identity] for identity in better},
     )
-    stored = _outcomes(arrivals, lists, id_of, set(fresh))
+    stored = _outcomes(arrivals, lists, id_of, set(fresh), stones)
     await _deliver(connection, arrivals, lists, stored)
     log += [Event("message-created", list=identity[0], message=id_of[identity]) for identity in fresh]
     log += [Event("message-changed", list=identity[0], message=id_of[identity]) for identity in better]
     log += await regroup.regroup(connection, touched)
     replayed = {arrival.envelope.entry: outcome for arrival, outcome in zip(arrivals, stored, strict=True)}
     log += await quarantine.leave(connection, replayed, lists)
+    await tombstones.count(connection, ((stone, arrivals[index].mail.queue_id) for (index, _), stone in stones.items()))
+    if stones:  # one may have come out of quarantine, where its bytes were
+        gone = await rows.unused(connection, {arrivals[index].raw_sha256 for index, _ in stones})
+        await rows.drop_raw(connection, gone)
+        await quarantine.hush(connection, gone)
     await events.write(connection, log)
     return stored
 
 
 def _identity(mail: Mail, list_: int) -> Identity:
     return list_, mail.message_id, mail.content_key
+
+
+async def _forgotten(
+    connection: AsyncConnection, arrivals: Sequence[Arrival], lists: Mapping[str, int]
+) -> dict[tuple[int, str], int]:
+    """(place in `arrivals`, list id) -> tombstone, of copies of mails that were forgotten there."""
+    copies = {
+        (index, list_id): tombstones.copy(arrival.mail, lists[list_id])
+        for index, arrival in enumerate(arrivals)
+        for list_id in arrival.lists
+    }
+    met = await tombstones.met(connection, set(copies.values()))
+    return {where: met[copy] for where, copy in copies.items() if copy in met}
+
+
+def _without(arrival: Arrival, index: int, stones: Collection[tuple[int, str]]) -> Arrival:
+    """An arrival without the lists where it is forgotten."""
+    lists = {list_id: recipients for list_id, recipients in arrival.lists.items() if (index, list_id) not in stones}
+    return replace(arrival, lists=lists)
 
 
 async def _lists(connection: AsyncConnection, list_ids: Sequence[str]) -> dict[str, int]:
@@ -135,14 +161,21 @@ async def _find(connection: AsyncConnection, identities: Sequence[Identity]) -> 
 
 
 def _outcomes(
-    arrivals: Iterable[Arrival], lists: Mapping[str, int], id_of: Mapping[Identity, int], fresh: set[Identity]
+    arrivals: Iterable[Arrival],
+    lists: Mapping[str, int],
+    id_of: Mapping[Identity, int],
+    fresh: set[Identity],
+    stones: Collection[tuple[int, str]],
 ) -> list[list[Stored]]:
     """What becomes of each arrival on each of its lists; the second of two equal mails in a batch is a repeat."""
     first = set(fresh)
     outcomes: list[list[Stored]] = []
-    for arrival in arrivals:
+    for index, arrival in enumerate(arrivals):
         outcomes.append([])
         for list_id in arrival.lists:
+            if (index, list_id) in stones:
+                outcomes[-1].append(Stored(list_id, None, repeat=True))
+                continue
             identity = _identity(arrival.mail, lists[list_id])
             outcomes[-1].append(Stored(list_id, id_of[identity], repeat=identity not in first))
             first.discard(identity)
@@ -155,7 +188,10 @@ async def _deliver(
     lists: Mapping[str, int],
     outcomes: Sequence[Sequence[Stored]],
 ) -> None:
-    """A row for every acknowledgement, repeats too: a commit that wrote nothing would wait for nobody."""
+    """A row for every acknowledgement, repeats too: a commit that wrote nothing would wait for nobody.
+
+    Copies of forgotten mails are counted on their tombstone instead.
+    """
     await rows.add(
         connection,
         schema.delivery,
@@ -175,6 +211,7 @@ async def _deliver(
             }
             for arrival, outcome in zip(arrivals, outcomes, strict=True)
             for stored in outcome
+            if stored.message is not None
         ],
     )
 

@@ -339,3 +339,29 @@ reparse = Table(
     _required("parser_version", Integer),
     _required("grouping_version", Integer),
 )
+
+# What is left of a forgotten mail.
+tombstone = Table(
+    "tombstone",
+    metadata,
+    _id(),
+    _ref("list", "list.id"),
+    _required("message", BigInteger),
+    _required("content_key", Text),
+    Column("at", TIME, nullable=False, server_default=func.transaction_timestamp()),
+    _required("reason", Text),
+    _required("queue_ids", ARRAY(Text)),
+    Column("copies", Integer, nullable=False, server_default="0"),
+    Column("last_copy", TIME),
+    Column("lifted_at", TIME),
+)
+
+# What its copies are known by.
+tombstone_digest = Table(
+    "tombstone_digest",
+    metadata,
+    _ref("list", "list.id", primary_key=True),
+    Column("digest", LargeBinary, primary_key=True),
+    _ref("tombstone", "tombstone.id"),
+)
+Index("tombstone_digest_tombstone", tombstone_digest.c.tombstone)

@@ -46,5 +46,5 @@ class Stored:
     """What became of an arrival on one list."""
 
     list_id: str
-    message: int  # id
-    repeat: bool  # this mail was there already
+    message: int | None  # id; None: it was forgotten, and its copies stay out
+    repeat: bool  # this mail was there already, or was forgotten

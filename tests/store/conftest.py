@@ -44,6 +44,28 @@ class Store:
         """The lines of `ingestd dump`."""
         return [line async for line in dump.lines(self.database)]
 
+    async def contents(self) -> tuple[list[str], list[str]]:
+        """The dump, and what it does not say: texts, bytes, trailers, keys."""
+        lines = await self.ask("""
+            SELECT concat_ws('|', 't', list_id, message_id, source_message_id, name, value, reason, via_message_id)
+            FROM ingestd_v1.trailer
+            UNION ALL
+            SELECT concat_ws('|', 'd', d.list_id, m.key, d.raw_sha256)
+            FROM ingestd_v1.delivery d
+            JOIN ingestd_v1.message m ON m.id = d.message
+            UNION ALL
+            SELECT concat_ws('|', 'k', m.key, k.key) FROM ingestd.link_key k JOIN ingestd.message m ON m.id = k.message
+            UNION ALL
+            SELECT concat_ws('|', 'r', s.key, k.key)
+            FROM ingestd.revision_key k
+            JOIN ingestd.series s ON s.id = k.series
+            UNION ALL
+            SELECT concat_ws('|', 'm', m.key, m.subject, m.content, m.raw_sha256) FROM ingestd_v1.message m
+            UNION ALL
+            SELECT concat_ws('|', 'b', encode(sha256, 'hex')) FROM ingestd.raw
+        """)
+        return await self.dump(), sorted(lines)
+
     async def series(self) -> dict[str, Any]:
         """Key -> line, of the series in the dump."""
         lines = [json.loads(line) for line in await self.dump()]

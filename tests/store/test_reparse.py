@@ -57,36 +57,17 @@ def use(monkeypatch: pytest.MonkeyPatch, parser: Parser) -> None:
     monkeypatch.setattr(ingest, "parse", parser)
 
 
-async def contents(store: Store) -> tuple[list[str], list[str]]:
-    """The dump, and what it does not say: trailers, links, and which bytes each mail has."""
-    lines = await store.ask("""
-        SELECT concat_ws('|', 't', list_id, message_id, source_message_id, name, value, reason, via_message_id)
-        FROM ingestd_v1.trailer
-        UNION ALL
-        SELECT concat_ws('|', 'd', d.list_id, m.key, d.raw_sha256)
-        FROM ingestd_v1.delivery d
-        JOIN ingestd_v1.message m ON m.id = d.message
-        UNION ALL
-        SELECT concat_ws('|', 'k', m.key, k.key) FROM ingestd.link_key k JOIN ingestd.message m ON m.id = k.message
-        UNION ALL
-        SELECT concat_ws('|', 'r', s.key, k.key) FROM ingestd.revision_key k JOIN ingestd.series s ON s.id = k.series
-        UNION ALL
-        SELECT concat_ws('|', 'm', m.key, m.subject, m.content, m.raw_sha256) FROM ingestd_v1.message m
-    """)
-    return await store.dump(), sorted(lines)
-
-
 # --- nothing to do ---------------------------------------------------------------------------------------------------
 
 
 async def test_right_after_an_import_nothing_changes(store: Store) -> None:
     await store.put_batches([made.deliveries(made.mailing_list())])
-    before = await contents(store), await ids(store), await last_event(store)
+    before = await store.contents(), await ids(store), await last_event(store)
     for rehearse in (True, False):
         lines, totals = await run(store, rehearse=rehearse)
         assert (lines, totals.mails_changed, totals.series_changed) == ([], 0, 0)
         assert totals.read == totals.mails == len(before[1])
-    assert (await contents(store), await ids(store), await last_event(store)) == before
+    assert (await store.contents(), await ids(store), await last_event(store)) == before
 
 
 async def test_a_list_that_is_not_there_is_said(store: Store) -> None:
@@ -223,7 +204,7 @@ async def test_a_delivery_that_turns_out_to_be_another_mail_becomes_one(
     told, _ = await run(store, rehearse=True)
     assert (await run(store))[0] == told
     await quiet_store.put_batches([[one, other]])
-    assert await contents(store) == await contents(quiet_store)
+    assert await store.contents() == await quiet_store.contents()
 
 
 async def test_another_delivery_may_be_the_better_one_now(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -377,13 +358,13 @@ async def test_any_change_ends_where_a_fresh_import_ends(
     await store.put_batches([mails])
     monkeypatch.setattr(walk, "MOST_MAILS", dice.choice((3, 10, 50)))
     use(monkeypatch, mutation(seed))
-    before = await contents(store)
+    before = await store.contents()
     await run(store, rehearse=True)
-    assert await contents(store) == before
+    assert await store.contents() == before
     _, totals = await run(store)
     assert not totals.failed
     await quiet_store.put_batches([mails])
-    assert await contents(store) == await contents(quiet_store)
+    assert await store.contents() == await quiet_store.contents()
     assert (await run(store))[0] == []
     empty = "SELECT id FROM ingestd.thread t WHERE NOT EXISTS (SELECT FROM ingestd.message m WHERE m.thread = t.id)"
     assert await store.ask(empty) == []
