@@ -150,7 +150,7 @@ async def own_database(config: Config) -> AsyncIterator[tuple[Database, asyncio.
         if url:
             keeper = _forever()
         else:
-            directory, bindir = _embedded(config)
+            directory, bindir = embedded(config)
             server = Postgres(directory, bindir=bindir)
             await server.start()
             stack.push_async_callback(server.stop)
@@ -180,7 +180,7 @@ async def open_database(config: Config) -> AsyncIterator[Database]:
     async with contextlib.AsyncExitStack() as stack:
         url = config.database.url
         if not url:
-            directory, bindir = _embedded(config)
+            directory, bindir = embedded(config)
             url = await stack.enter_async_context(attach(directory, bindir=bindir))
         database = await stack.enter_async_context(_connect(config, url))
         try:
@@ -199,7 +199,7 @@ async def open_store(config: Config) -> AsyncIterator[Database]:
         yield database
 
 
-def _embedded(config: Config) -> tuple[Path, Path | None]:
+def embedded(config: Config) -> tuple[Path, Path | None]:
     """Where the embedded PostgreSQL keeps its data and has its programs."""
     section = config.database
     directory = Path(section.data_directory) if section.data_directory else default_directory()

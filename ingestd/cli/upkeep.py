@@ -1,16 +1,19 @@
-"""What keeps a database in order: reparse, forget."""
+"""What keeps a database in order: reparse, forget, backup, restore."""
 
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from ingestd.cli.command import config_of, ingestd, run, shown
+from ingestd.errors import ConfigError
 
 if TYPE_CHECKING:
+    from ingestd.config import Config
     from ingestd.reparse import Line, Totals
 
 PROGRESS_SECONDS = 5.0
@@ -81,6 +84,41 @@ def forget(context: click.Context, message_id: str, reason: str | None, list_id:
     count = run(config, work())
     done = "may come in again" if undo else "forgotten"
     click.echo(f"{done}, on {count} {'list' if count == 1 else 'lists'}", err=True)
+
+
+@ingestd.command()
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.pass_context
+def backup(context: click.Context, directory: Path) -> None:
+    """Write a copy of the embedded database to a new directory, beside a daemon that runs."""
+    from ingestd import backup as backups
+
+    config = config_of(context)
+    home, bindir = _embedded(config, "pg_dump")
+    run(config, backups.save(home, bindir, directory))
+    click.echo(f"backed up to {directory}", err=True)
+
+
+@ingestd.command()
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.pass_context
+def restore(context: click.Context, directory: Path) -> None:
+    """Fill an empty embedded database from a backup, also from one of an older PostgreSQL."""
+    from ingestd import backup as backups
+
+    config = config_of(context)
+    home, bindir = _embedded(config, "pg_restore")
+    schema = run(config, backups.load(directory, home, bindir))
+    click.echo(f"restored to {home}, schema {schema}", err=True)
+
+
+def _embedded(config: "Config", program: str) -> tuple[Path, Path | None]:
+    """Where the embedded database is. ConfigError where another one is configured."""
+    from ingestd import daemon
+
+    if config.database.url:
+        raise ConfigError(f"database.url names a server of your own: use its {program}")
+    return daemon.embedded(config)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import pwd
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -84,18 +85,29 @@ def find_binaries(bindir: Path | None = None) -> Path:
         if found < OLDEST_MAJOR:
             raise ConfigError(f"{bindir}: PostgreSQL {found} is too old, {OLDEST_MAJOR} or newer is needed")
         return bindir
-    spec = find_spec(WHEEL)  # finds the package without running it
-    wheel = Path(spec.origin).parent.glob("pginstall*/bin") if spec is not None and spec.origin else ()
-    for candidates in (wheel, SYSTEM.glob("*/bin")):
-        majors = {
-            major(path): path for path in candidates if (path / "postgres").exists() and (path / "initdb").exists()
-        }
+    for majors in installed():
         if majors and max(majors) >= OLDEST_MAJOR:
             return majors[max(majors)]
     raise ConfigError(
         "no PostgreSQL programs found: install ingestd[embedded], or set database.bindir, "
         "or database.url for a server of your own"
     )
+
+
+def find_major(wanted: int) -> Path:
+    """The directory of the programs of this major version: the wheel's, else the system's. ConfigError without."""
+    for majors in installed():
+        if wanted in majors:
+            return majors[wanted]
+    raise ConfigError(f"no programs of PostgreSQL {wanted} found: name their directory in database.bindir")
+
+
+def installed() -> Iterator[dict[int, Path]]:
+    """Major version -> directory of programs: the wheel's, then the system's."""
+    spec = find_spec(WHEEL)  # finds the package without running it
+    wheel = Path(spec.origin).parent.glob("pginstall*/bin") if spec is not None and spec.origin else ()
+    for candidates in (wheel, SYSTEM.glob("*/bin")):
+        yield {major(path): path for path in candidates if (path / "postgres").exists() and (path / "initdb").exists()}
 
 
 def major(bindir: Path) -> int:

@@ -204,7 +204,8 @@ class Postgres:
             raise ConfigError(f"{self.cluster}: not a PostgreSQL data directory") from None
         if theirs != str(ours):
             raise ConfigError(
-                f"{self.cluster}: data of PostgreSQL {theirs}, but the programs in {bindir} are PostgreSQL {ours}"
+                f"{self.cluster}: data of PostgreSQL {theirs}, but the programs in {bindir} are PostgreSQL {ours}: "
+                "`ingestd backup DIR`, then `ingestd restore DIR` with another database.data_directory"
             )
         make_socket_directory(self.directory, self._account)
 

@@ -367,7 +367,9 @@ async def test_data_of_another_major_is_refused(made_directory: Path) -> None:
     async with running(made_directory) as server:
         ours = str(await query(server.url, "SHOW server_version_num"))[:2]
     (made_directory / "postgres/PG_VERSION").write_text("14\n", encoding="ascii")
-    said = rf"^{made_directory}/postgres: data of PostgreSQL 14, but the programs in \S+ are PostgreSQL {ours}$"
+    said = (
+        rf"^{made_directory}/postgres: data of PostgreSQL 14, but the programs in \S+ are PostgreSQL {ours}: `ingestd "
+    )
     with pytest.raises(ConfigError, match=said):
         await Postgres(made_directory).start()
 
