@@ -49,20 +49,30 @@ def explain(context: click.Context, mail: str, list_id: str | None) -> None:
 @click.argument("message_id", metavar="MESSAGE-ID")
 @click.option("--series", "key", metavar="KEY", help="It belongs to the series with this key.")
 @click.option("--alone", is_flag=True, help="It is a series of its own.")
+@click.option("--supersedes", "older", metavar="KEY", help="Its series supersedes the one with this key.")
+@click.option("--supersedes-nothing", "first", is_flag=True, help="Its series supersedes none.")
 @click.option("--undo", is_flag=True, help="Take back what was said of it.")
 @click.option("--list", "list_id", metavar="LIST-ID", help="The mail as it is on this list.")
 @click.pass_context
 def relink(
-    context: click.Context, message_id: str, key: str | None, alone: bool, undo: bool, list_id: str | None
+    context: click.Context,
+    message_id: str,
+    key: str | None,
+    alone: bool,
+    older: str | None,
+    first: bool,
+    undo: bool,
+    list_id: str | None,
 ) -> None:
-    """Say to which series a mail belongs, whatever grouping says; kept when mail is read or grouped anew."""
+    """Say to which series a mail belongs, or what its series supersedes, whatever the rules say; it stays said."""
     from ingestd import daemon
     from ingestd.store import migrate as migrations
     from ingestd.store import read, relinks
 
-    if (key is not None) + alone + undo != 1:
-        raise click.UsageError("relink needs one of --series, --alone and --undo")
+    if (key is not None) + alone + (older is not None) + first + undo != 1:
+        raise click.UsageError("relink needs one of --series, --alone, --supersedes, --supersedes-nothing and --undo")
     config = config_of(context)
+    shown = ("relinked", "series", "supersedes")
 
     async def work() -> list[tuple[str, str]]:
         async with daemon.open_database(config) as database:
@@ -73,9 +83,11 @@ def relink(
                     await relinks.move(connection, message, key)
                 elif alone:
                     await relinks.set_apart(connection, message)
+                elif older is not None or first:
+                    await relinks.supersede(connection, message, older)
                 else:
                     await relinks.take_back(connection, message)
-                return [line for line in await read.place(connection, message) if line[0] in ("relinked", "series")]
+                return [line for line in await read.place(connection, message) if line[0] in shown]
 
     for name, value in run(config, work()) or [("series", "none")]:
         click.echo(f"{name}: {value}")

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from ingestd.series import link
 from ingestd.series.thread import HOPELESS
 from ingestd.series.title import PULLS_NEAR
-from ingestd.series.values import CARRIED, Member, Revision, Series
+from ingestd.series.values import CARRIED, Member, Revision, Series, Succession
 
 # A title says little after a year; one that says no version is posted again within some months, or means another thing.
 _YEAR = timedelta(days=400)
@@ -15,8 +15,13 @@ _SEASON = timedelta(days=120)
 _SLACK = timedelta(days=1)
 
 
-def revise(one: Series, neighbours: Collection[Series]) -> Revision:
+def revise(
+    one: Series, neighbours: Collection[Series], said: Succession | None = None, newer: Collection[str] = ()
+) -> Revision:
     """What `one` supersedes, and what it carries.
+
+    `said`: a human's word on it, which goes before all rules; the series that it names is among the neighbours, else
+    the word is void. `newer`: keys of the series that humans said supersede `one`: it supersedes none of these.
 
     `neighbours`: all series of the same list that share at least one of `one.revision_keys`; `one` itself and repeats
     among them change nothing, nor does their order, nor members with role "carried" in any of them. The answer
@@ -36,19 +41,27 @@ def revise(one: Series, neighbours: Collection[Series]) -> Revision:
     number it posts itself, marked as a re-roll of the same version, or naming a mail it supersedes. Other such
     re-rolls of that series, older than `one`, count as linked.
     """
-    older = {series.key: series for series in neighbours if series.key != one.key and _is_older(series, one)}
+    if said is not None and said.key is None:
+        return Revision(None, _RELINK, ())
+    named = {series.key: series for series in neighbours if said is not None and series.key == said.key}
+    older = named | {
+        series.key: series
+        for series in neighbours
+        if series.key != one.key and series.key not in newer and _is_older(series, one)
+    }
     mine = set(one.revision_keys)
     linked = {key: how for key, series in older.items() if (how := _evidence(one, mine, series)) is not None}
+    linked |= dict.fromkeys(named, _RELINK)
     if not linked:
         return Revision(None, None, ())
-    bases = [older[key] for key in linked if _is_reroll_of(one, older[key])]
+    bases = [older[key] for key in linked if _is_reroll_of(one, older[key], said=key in named)]
     # Re-rolls of other patches of the same posting lie between: `one` stands on them too.
     linked |= {
         key: "in-reply-to"
         for key, series in older.items()
         if key not in linked and _same_people(one, series) and any(_is_reroll_of(series, base) for base in bases)
     }
-    best = max(linked, key=lambda key: (linked[key] == _SUPERSEDES, _order(older[key])))
+    best = max(linked, key=lambda key: (key in named, linked[key] == _SUPERSEDES, _order(older[key])))
     carried = _carried(one, [older[key] for key in linked]) if bases else ()
     return Revision(best, linked[best], carried)
 
@@ -63,6 +76,7 @@ def concerns(changed: Series, one: Series) -> bool:
     return changed.key == one.key or bool(one.supersedes) or _is_older(changed, one)
 
 
+_RELINK = "relink"
 _SUPERSEDES = "supersedes"
 
 _Order = tuple[int, int, datetime, str]
@@ -170,9 +184,12 @@ def _carried(one: Series, linked: Iterable[Series]) -> tuple[Member, ...]:
     return tuple(member for _, member in sorted(carried.items()))
 
 
-def _is_reroll_of(one: Series, base: Series) -> bool:
-    """Whether one posts anew some patches of an older series of the same total, and leaves the others as they are."""
-    if not _is_older(base, one):
+def _is_reroll_of(one: Series, base: Series, *, said: bool = False) -> bool:
+    """Whether one posts anew some patches of an older series of the same total, and leaves the others as they are.
+
+    `said`: a human said that it supersedes that series.
+    """
+    if not said and not _is_older(base, one):
         return False
     if one.kind == "single" or one.cover is not None or one.total != base.total or base.kind == "single":
         return False
@@ -181,7 +198,7 @@ def _is_reroll_of(one: Series, base: Series) -> bool:
         return False
     if one.reroll is not None and one.version == base.version:
         return True
-    if _names(one, base):
+    if said or _names(one, base):
         return True
     named = set(one.revision_keys)
     same = (key for number, keys in base.posted.items() if number in posted for key in keys)

@@ -133,9 +133,16 @@ class Thread:
 
 
 @dataclass(frozen=True, slots=True)
+class Succession:
+    """A human's word on what a series supersedes."""
+
+    key: str | None  # of the older series; None: it supersedes nothing
+
+
+@dataclass(frozen=True, slots=True)
 class Revision:
     """What `revise` answers for one series: what it supersedes, and what it carries over."""
 
     supersedes: str | None  # key of a series
-    evidence: str | None  # the strongest of supersedes, change-id, in-reply-to, title, patch-id
+    evidence: str | None  # relink, else the strongest of supersedes, change-id, in-reply-to, title, patch-id
     carried: tuple[Member, ...]  # patches of the older series that a partial posting leaves as they were

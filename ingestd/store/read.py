@@ -10,7 +10,7 @@ from ingestd.errors import InputError
 from ingestd.mail import export
 from ingestd.mail.values import PARSER_VERSION
 from ingestd.series.values import GROUPING_VERSION
-from ingestd.store import heads, migrate, regroup, relinks
+from ingestd.store import heads, migrate, regroup, relinks, successions
 from ingestd.store.engine import Database
 
 Ids = tuple[int, ...]
@@ -129,6 +129,11 @@ async def place(connection: AsyncConnection, message: int) -> list[tuple[str, st
         target, at = word
         where = "a series of its own" if target == row["key"] else f"the series of {target}"
         said.append(("relinked", f"to {where}, said on {at:%Y-%m-%d %H:%M:%S} UTC"))
+    order = await successions.word_on(connection, message)
+    if order is not None:
+        older, at = order
+        what = "nothing" if older is None else f"the series of {older}"
+        said.append(("relinked", f"its series supersedes {what}, said on {at:%Y-%m-%d %H:%M:%S} UTC"))
     reasons = await regroup.reasons(connection, row["thread"])
     members = await connection.execute(
         text("""

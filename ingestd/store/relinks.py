@@ -3,13 +3,13 @@
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from sqlalchemy import delete, text
+from sqlalchemy import delete, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ingestd.errors import InputError
 from ingestd.series import link, word
-from ingestd.store import events, regroup, rows, schema, threads
+from ingestd.store import events, regroup, revisions, rows, schema, successions, threads
 from ingestd.store.events import Event
 
 
@@ -68,12 +68,42 @@ async def set_apart(connection: AsyncConnection, message: int) -> None:
     await _say(connection, message, message)
 
 
+async def supersede(connection: AsyncConnection, message: int, series_key: str | None) -> None:
+    """Say that the series of a mail supersedes the one with this key, or nothing. The caller holds the ingest lock.
+
+    InputError where the mail is in no series, or where there is no other series with this key on its list.
+    """
+    series = await successions.series_of(connection, message)
+    if series is None:
+        raise InputError("the mail is in no series")
+    before = await successions.standing(connection, {series})
+    target = None if series_key is None else await successions.head_of(connection, message, series_key)
+    await successions.say(connection, message, target)
+    await _revise(connection, message, before)
+
+
 async def take_back(connection: AsyncConnection, message: int) -> None:
-    """Forget what was said of a mail. The caller holds the ingest lock. InputError where nothing was."""
+    """Forget what was said of a mail and its series. The caller holds the ingest lock. InputError where nothing was."""
+    series = await successions.series_of(connection, message)
+    before = {} if series is None else await successions.standing(connection, {series})
+    revised = await successions.take_back(connection, message)
     gone = await connection.execute(delete(schema.relink).where(schema.relink.c.message == message))
-    if not gone.rowcount:
+    if not gone.rowcount and not revised:
         raise InputError("nothing was said of this mail")
-    await apply(connection, message)
+    if revised:
+        await _revise(connection, message, before)
+    if gone.rowcount:
+        await apply(connection, message)
+
+
+async def _revise(connection: AsyncConnection, message: int, before: Mapping[int, int | None]) -> None:
+    """Say anew what the series of a mail supersedes, and what those that it was said to supersede `before` do."""
+    series = await successions.series_of(connection, message)
+    (list_,) = await connection.execute(select(schema.message.c.list).where(schema.message.c.id == message))
+    log = [Event("mail-relinked", list=list_.list, message=message)]
+    concerned = {id_ for id_ in (series, *before, *before.values()) if id_ is not None}
+    log += await revisions.revise(connection, concerned, (), ())
+    await events.write(connection, log)
 
 
 async def lose(connection: AsyncConnection, targets: Collection[int]) -> list[int]:
@@ -97,6 +127,7 @@ async def follow(connection: AsyncConnection, into: Mapping[int, int]) -> None:
 
     Of two words on one mail the newer holds. That a mail belongs to the very mail it is says nothing.
     """
+    await successions.follow(connection, into)
     ids = {"ids": sorted({*into, *into.values()})}
     found = await connection.execute(
         text("""

@@ -7,8 +7,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ingestd.series import revise as revising
-from ingestd.series.values import CARRIED, Revision, Series
-from ingestd.store import heads, rows, schema
+from ingestd.series.values import CARRIED, Revision, Series, Succession
+from ingestd.store import heads, rows, schema, successions
 from ingestd.store.changes import Changes, Member, Ref
 from ingestd.store.events import Event
 from ingestd.store.heads import Head, MemberRow
@@ -46,8 +46,15 @@ async def revise(
     wide = {key for key in changed if counts[key] > WIDELY_SHARED}
     # One that has just become widely shared, or is no longer, changes the neighbours of all who have it.
     turned = {key for key in changed if (counts[key] - growth[key] > WIDELY_SHARED) != (key in wide)}
-    near = await heads.load(connection, set(touched) | await _sharing(connection, (set(changed) - wide) | turned))
-    concerned = {head.id for head in near.values() if _is_concerned(head, changed, wide, turned)}
+    said = await successions.standing(connection, touched)
+    # What humans spoke of is looked at whatever else it shares; so is what a word that may be void by now named.
+    spoken = {*said, *(target for target in said.values() if target is not None)}
+    spoken |= await successions.void(connection, touched)
+    said |= await successions.standing(connection, spoken)
+    spoken |= {*said, *(target for target in said.values() if target is not None)}
+    sharing = await _sharing(connection, (set(changed) - wide) | turned)
+    near = await heads.load(connection, set(touched) | spoken | sharing)
+    concerned = {head.id for head in near.values() if _is_concerned(head, changed, wide, turned)} | spoken & near.keys()
     if changes is not None:
         changes.ties |= {(list_, f"r:{key}") for list_, key in changed} | {
             (near[id_].list, f"r:{key}") for id_ in concerned for key in near[id_].series.revision_keys
@@ -61,12 +68,20 @@ async def revise(
     for head in known.values():
         for key in head.series.revision_keys:
             holders[head.list, key].add(head.id)
+    said |= await successions.standing(connection, ids)
+    known |= await heads.load(connection, {id_ for id_ in said.values() if id_ is not None} - known.keys())
     bare = {head.id: head.series.with_carried(()) for head in known.values()}
     revisions: dict[int, Revision] = {}
     for id_ in sorted(ids):
         own = {(known[id_].list, key) for key in known[id_].series.revision_keys} & narrow
         beside = set().union(*(holders[key] for key in own)) - {id_}
-        revisions[id_] = revising.revise(bare[id_], [bare[other] for other in sorted(beside)])
+        word = None
+        if id_ in said:
+            target = said[id_]
+            word = Succession(None if target is None else bare[target].key)
+            beside |= set() if target is None else {target}
+        newer = {bare[other].key for other, target in said.items() if target == id_ and other in bare}
+        revisions[id_] = revising.revise(bare[id_], [bare[other] for other in sorted(beside)], word, newer)
     return await _write(connection, known, revisions, changes)
 
 

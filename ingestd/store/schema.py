@@ -248,6 +248,7 @@ Index(
     func.coalesce(series.c.date, text("'infinity'::timestamptz")),
     postgresql_where=~series.c.complete & ~series.c.stalled,
 )
+Index("series_spoken", series.c.supersedes, postgresql_where=series.c.evidence == "relink")
 Index("series_change_id", series.c.change_id, postgresql_where=series.c.change_id.isnot(None))
 
 series_patch = Table(
@@ -280,6 +281,16 @@ relink = Table(
     Column("at", TIME, nullable=False, server_default=func.transaction_timestamp()),
 )
 Index("relink_target", relink.c.target)
+
+# The same on what a series supersedes: the series of the target; nothing without one.
+succession = Table(
+    "succession",
+    metadata,
+    _ref("message", "message.id", primary_key=True, ondelete="CASCADE"),
+    _ref("target", "message.id", nullable=True, ondelete="CASCADE"),
+    Column("at", TIME, nullable=False, server_default=func.transaction_timestamp()),
+)
+Index("succession_target", succession.c.target)
 
 delivery = Table(
     "delivery",
