@@ -13,6 +13,7 @@ from ingestd.mail import Mail
 from ingestd.mail.values import PARSER_VERSION
 from ingestd.series.values import GROUPING_VERSION
 from ingestd.store import announce, events, place, regroup, relinks, remove, rows, save, schema
+from ingestd.store.api import triage
 from ingestd.store.changes import Changes
 from ingestd.store.events import Event
 from ingestd.store.place import Reading
@@ -250,6 +251,7 @@ async def _take_out(
     if not gone:
         return set()
     await relinks.follow(connection, gone)
+    await triage.follow(connection, gone)
     for id_, into in gone.items():
         changes.mail(id_, held[id_].list, held[id_].key).gone = f"the same mail as {held[into].key} now"
         changes.tie(held[id_].list, (f"i:{rows.identity(*held[id_].identity).hex()}",))

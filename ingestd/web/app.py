@@ -1,5 +1,6 @@
 """The application: a request in, an answer out. What is 5xx is our fault, whatever the request is."""
 
+import asyncio
 import hashlib
 import ipaddress
 import re
@@ -25,6 +26,8 @@ from ingestd.web.fields import NEWEST, VERSIONS, Version
 log = structlog.get_logger()
 
 MOST_PARAMETERS = 1000
+BODY_PATIENCE = 30.0  # seconds for a whole body
+FORGOTTEN = 32 * 1024 * 1024  # octets of a body that are read to be forgotten
 VARY = "Accept, Cookie"
 PATH = re.compile(r"/api(?:/(\d\.\d))?(/.*)?")
 HOST = re.compile(r"[A-Za-z0-9._-]{1,255}(?::\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::\d{1,5})?")
@@ -167,17 +170,27 @@ class Service:
 
 
 async def read_body(request: Request, most: int) -> bytes:
-    """The body, 413 past `most` octets."""
-    too_big = RefusalError(413, "The request is too big.", {"Connection": "close"})
+    """The body. 413 past `most` octets, 408 for one that takes too long.
+
+    What is too much is read and forgotten, within bounds: who still sends would not hear the answer.
+    """
     length = request.headers.get("content-length", "0")
-    if not length.isascii() or not length.isdigit() or int(length) > most:
-        raise too_big
-    content = b""
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > most:
-            raise too_big
-    return content
+    announced = int(length) if re.fullmatch(r"[0-9]{1,18}", length, re.ASCII) else FORGOTTEN + 1
+    size, parts = 0, []
+    try:
+        async with asyncio.timeout(BODY_PATIENCE):
+            if announced <= FORGOTTEN:
+                async for chunk in request.stream():
+                    size += len(chunk)
+                    if size <= most:
+                        parts.append(chunk)
+                    elif size > FORGOTTEN:
+                        break
+    except TimeoutError:
+        raise RefusalError(408, "The request took too long.", {"Connection": "close"}) from None
+    if max(size, announced) > most:
+        raise RefusalError(413, "The request is too big.", {"Connection": "close"})
+    return b"".join(parts)
 
 
 def _query(request: Request) -> dict[str, list[str]]:

@@ -39,9 +39,11 @@ class Reply:
 class Site:
     """A server under test."""
 
-    def __init__(self, store: Store, address: str) -> None:
+    def __init__(self, store: Store, address: str, database: Database) -> None:
+        """`database` is the server's own connection to it."""
         self.store = store
         self.address = address
+        self.database = database
 
     @property
     def url(self) -> str:
@@ -99,13 +101,13 @@ class Site:
             return await accounts.create_token(connection, name, "test")
 
 
-async def serve(url: str, settings: Settings) -> AsyncIterator[str]:
-    """Run a server on a database; the address where it answers."""
-    database = Database(url)
+async def serve(store: Store, settings: Settings) -> AsyncIterator[Site]:
+    """Run a server on a database."""
+    database = Database(store.database.url)
     server = Server(make(database, database, settings), proxies=("127.0.0.1",))
     server.open(("127.0.0.1", 0))
     task = asyncio.create_task(server.run())
-    yield server.addresses[0]
+    yield Site(store, server.addresses[0], database)
     await server.stop(task)
     assert task.done()
     await database.close()
@@ -120,5 +122,12 @@ async def store(database_url: str) -> AsyncIterator[Store]:
 
 @pytest.fixture
 async def site(store: Store) -> AsyncIterator[Site]:
-    async for address in serve(store.database.url, Settings()):
-        yield Site(store, address)
+    async for made in serve(store, Settings()):
+        yield made
+
+
+@pytest.fixture
+async def closed_site(store: Store) -> AsyncIterator[Site]:
+    """One that only those who log in may read, and that takes little."""
+    async for made in serve(store, Settings(open_reads=False, largest_body=64 * 1024)):
+        yield made

@@ -225,3 +225,42 @@ async def change_bundle(connection: AsyncConnection, bundle: int, changes: Mappi
 async def delete_bundle(connection: AsyncConnection, bundle: int) -> None:
     """Let a bundle be no more."""
     await connection.execute(text("DELETE FROM ingestd.bundle WHERE id = :id"), {"id": bundle})
+
+
+async def follow(connection: AsyncConnection, gone: Mapping[int, int]) -> None:
+    """Let what humans said of mails that turn out to be another one stand with that: id -> id of the mail it is.
+
+    Where something was said of both, what was said of the one that stays holds.
+    """
+    pairs = {"gone": list(gone), "into": list(gone.values())}
+    which = "(SELECT unnest(CAST(:gone AS bigint[])) AS gone, unnest(CAST(:into AS bigint[])) AS into_) w"
+    for statement in (
+        # A patch that nobody has touched takes over what was said of the other.
+        f"""
+        UPDATE ingestd.triage t
+        SET state = o.state, archived = o.archived, commit_ref = o.commit_ref, pull_url = o.pull_url,
+            delegate = o.delegate, relation = o.relation
+        FROM {which}
+        JOIN ingestd.triage o ON o.message = w.gone
+        WHERE t.message = w.into_ AND t.state = 'new' AND NOT t.archived AND t.commit_ref IS NULL
+          AND t.pull_url IS NULL AND t.delegate IS NULL AND t.relation IS NULL
+        """,
+        f"UPDATE ingestd.patch_check c SET message = w.into_ FROM {which} WHERE c.message = w.gone",
+        f"""
+        INSERT INTO ingestd.comment_triage (message, addressed)
+        SELECT w.into_, c.addressed FROM {which} JOIN ingestd.comment_triage c ON c.message = w.gone
+        ON CONFLICT (message) DO NOTHING
+        """,
+        f"""
+        INSERT INTO ingestd.bundle_patch (bundle, message, position)
+        SELECT b.bundle, w.into_, b.position FROM {which} JOIN ingestd.bundle_patch b ON b.message = w.gone
+        ON CONFLICT (bundle, message) DO NOTHING
+        """,
+    ):
+        await connection.execute(text(statement), pairs)
+    verdicts = await work.worst(connection, list(gone.values()))
+    for message, verdict in verdicts.items():
+        await connection.execute(
+            text("UPDATE ingestd.triage SET verdict = :verdict WHERE message = :id"),
+            {"verdict": verdict, "id": message},
+        )

@@ -1,0 +1,366 @@
+"""What anybody may send, and what comes of it: errors, filters, pages, slashes, headers."""
+
+import base64
+import gzip
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from mails import mail, patch, reply, series
+from sqlalchemy import event
+
+from web.conftest import Reply, Site
+
+LIST = "demo.example.org"
+STEM = "20261102100000.1"
+VERSIONS = ("1.0", "1.1", "1.2", "1.3", "1.4")
+
+
+@pytest.fixture
+async def filled(site: Site) -> Site:
+    """A site with a series of three, a re-roll of its second patch, a review, and a single patch of somebody else."""
+    mails = [
+        *series(STEM, 3),
+        reply("review@example.com", f"{STEM}-1-ann@example.org", "x", "Reviewed-by: Rob Reviewer <rob@example.com>\n"),
+        patch("lone@example.net", "[PATCH] a <b>bold</b> one", author="Bob Other <bob@example.net>", file="lone.c"),
+    ]
+    await site.store.put(*mails)
+    return site
+
+
+async def test_a_stranger(filled: Site) -> None:
+    (first, *_) = await filled.get("/api/patches/")
+    path = f"/api/1.2/patches/{first['id']}/"
+    anonymous = await filled.ask(path, "PATCH", data={"state": "accepted"})
+    assert (anonymous.status, anonymous.json) == (403, {"detail": "Authentication credentials were not provided."})
+    token = await filled.user("mary", maintains=LIST)
+    assert (await filled.ask(path, "PATCH", token=token, data={"state": "accepted"})).status == 200
+    await filled.change("UPDATE ingestd.token SET revoked_at = now()")
+    for method in ("PATCH", "GET"):
+        revoked = await filled.ask(path, method, token=token)
+        assert (revoked.status, revoked.json) == (403, {"detail": "Invalid token."})
+    assert (await filled.get(path))["state"] == "accepted"
+
+
+async def test_a_body_that_is_too_big(filled: Site) -> None:
+    token = await filled.user("mary", maintains=LIST)
+    (first, *_) = await filled.get("/api/patches/")
+    big = await filled.ask(
+        f"/api/1.2/patches/{first['id']}/",
+        "PATCH",
+        token=token,
+        content=b" " * 10_000_000,
+        headers={"Content-Type": "application/json"},
+    )
+    assert (big.status, big.json) == (413, {"detail": "The request is too big."})
+
+
+NOTHING = [
+        "state=nosuch", "project=nosuch", "submitter=nobody@example.org", "submitter=99", "delegate=nobody", "series=x",
+        "series=99999999999999999999", "since=yesterday", "before=%00", "msgid=no@such", "hash=zz", "q=no+such+word",
+        "project=%00", "since=99999-01-01", "msgid=%00", "state=%00&state=",
+]  # fmt: skip
+
+
+async def test_a_filter_that_means_nothing_finds_nothing(filled: Site) -> None:
+    for query in NOTHING:
+        assert await filled.get(f"/api/1.2/patches/?{query}") == [], query
+
+
+FOUND = [
+        ("", 4), ("project=demo", 4), ("project=1", 4), ("project=demo&project=nosuch", 4), ("nosuch=1", 4),
+        ("state=new&state=accepted", 4), ("state=1", 4), ("state=New", 4), ("state=Under%20Review", 0),
+        ("archived=junk", 4), ("archived=true", 0), ("archived=False", 4), ("state=", 4),
+        ("q=bold", 1), ("q=BOLD,one", 1),
+        ("q=%22part+1%22", 1), ("q=%25", 0), ("q=_", 0), ("since=2026-11-02T10:02:00", 2),
+        ("before=2026-11-02T10:01:00Z", 1),
+        ("since=2026-11-02T12:02:00%2B02:00", 2), ("since=2026-11-02T12:02:00+02:00", 2), ("since=2026-11-02", 4),
+        ("msgid=lone@example.net", 1), ("msgid=%3Clone@example.net%3E", 1), ("submitter=BOB@example.net", 1),
+        ("series=1", 3), ("order=nosuch", 4), ("order=-check,name", 4),
+        ("order=state,-archived,submitter,delegate,project", 4),
+        ("per_page=junk", 4), ("per_page=0", 4), ("per_page=999", 4), ("page=last", 4),
+]  # fmt: skip
+
+
+async def test_filters_of_patches(filled: Site) -> None:
+    for query, found in FOUND:
+        listed = await filled.get(f"/api/1.2/patches/?{query}")
+        assert len(listed) == found, query
+        assert len({one["id"] for one in listed}) == found, query
+
+
+async def test_an_old_version_does_not_know_what_is_newer(filled: Site) -> None:
+    assert len(await filled.get("/api/1.1/patches/?msgid=lone@example.net")) == 4
+    assert (await filled.ask("/api/1.0/patches/1/comments/")).status == 404
+    assert (await filled.ask("/api/1.9/patches/")).status == 404
+
+
+async def test_a_page_that_is_not_there(filled: Site) -> None:
+    for page in ("0", "99", "-1", "x", "99999999999999999999", "%00"):
+        for query in (f"page={page}", f"page={page}&state=nosuch"):
+            answer = await filled.ask(f"/api/1.2/patches/?{query}")
+            assert (answer.status, answer.json) == (404, {"detail": "Invalid page."}), query
+
+
+async def test_pages(filled: Site) -> None:
+    base = f"{filled.url}/api/1.2/patches/"
+    first = await filled.ask("/api/1.2/patches?per_page=1&order=-date&state=new")
+    assert first.header("Link") == ", ".join(
+        f'<{base}?order=-date&page={page}&per_page=1&state=new>; rel="{rel}"'
+        for rel, page in (("next", 2), ("first", 1), ("last", 4))
+    )
+    second = await filled.ask("/api/1.2/patches/?per_page=1&page=2")
+    assert second.header("Link") == (
+        f'<{base}?page=3&per_page=1>; rel="next", <{base}?per_page=1>; rel="prev", '
+        f'<{base}?page=1&per_page=1>; rel="first", <{base}?page=4&per_page=1>; rel="last"'
+    )
+    for order in ("id", "-id", "date", "-date", "name", "-name", "date,-name"):
+        whole = [one["id"] for one in await filled.get(f"/api/patches/?order={order}")]
+        pages = [await filled.get(f"/api/patches/?order={order}&per_page=1&page={page}") for page in (1, 2, 3, 4)]
+        assert [page[0]["id"] for page in pages] == whole
+    last = await filled.ask("/api/patches/?per_page=3&page=last")
+    assert len(last.json) == 1
+
+
+async def test_the_count_is_exact_whatever_happens(filled: Site) -> None:
+    token = await filled.user("mary", maintains=LIST)
+    before = await filled.ask("/api/1.2/patches/?per_page=1&state=new")
+    await filled.store.put(patch("more@example.net", "[PATCH] one more", file="more.c"))
+    after = await filled.ask("/api/1.2/patches/?per_page=1&state=new")
+    assert "page=4&" in (before.header("Link") or "")
+    assert "page=5&" in (after.header("Link") or "")
+    await filled.ask("/api/1.2/patches/lone@example.net/", "PATCH", token=token, data={"state": "accepted"})
+    changed = await filled.ask("/api/1.2/patches/?per_page=1&state=new")
+    assert "page=4&" in (changed.header("Link") or "")
+
+
+async def test_both_forms_of_every_path(filled: Site) -> None:
+    (first, *_) = await filled.get("/api/patches/")
+    for path in ("/api/1.2", "/api", "/api/1.2/patches", f"/api/1.2/patches/{first['id']}", "/api/1.2/series/1"):
+        with_slash, without = await filled.ask(path + "/"), await filled.ask(path)
+        assert (with_slash.status, with_slash.json) == (200, without.json)
+
+
+async def test_errors_are_json(filled: Site) -> None:
+    for method, path, status in (
+        ("GET", "/", 404),
+        ("GET", "/api/nosuch/", 404),
+        ("GET", "/no/such", 404),
+        ("GET", "/api/patches/99/", 404),
+        ("GET", "/api/patches/no@such/", 404),
+        ("GET", "/api/patches/%00/", 404),
+        ("GET", "/api/series/99999999999999999999/", 404),
+        ("GET", "/api/patches/?format=xml", 404),
+        ("DELETE", "/api/patches/1/", 405),
+        ("POST", "/project/demo/patch/lone@example.net/mbox/", 405),
+        ("BREW", "/api/patches/", 405),
+    ):
+        answer = await filled.ask(path, method)
+        assert (answer.status, list(answer.json)) == (status, ["detail"]), path
+    impossible = await filled.ask("/api/patches/", headers={"Accept": "application/xml"})
+    assert impossible.status == 406
+
+
+async def test_what_a_body_may_be(filled: Site) -> None:
+    token = await filled.user("mary", maintains=LIST)
+    path = "/api/1.2/patches/lone@example.net/"
+
+    async def send(content: bytes, kind: str) -> Reply:
+        return await filled.ask(path, "PATCH", token=token, content=content, headers={"Content-Type": kind})
+
+    assert (await send(b"state=accepted&archived=yes", "application/x-www-form-urlencoded")).json["archived"] is True
+    part = '--x\r\nContent-Disposition: form-data; name="state"\r\n\r\nrejected\r\n--x--\r\n'
+    assert (await send(part.encode(), "multipart/form-data; boundary=x")).json["state"] == "rejected"
+    for content, kind, status in (
+        (b"{", "application/json", 400),
+        (b"[]", "application/json", 400),
+        (b"[" * 100_000, "application/json", 400),
+        (b'{"state": 5}', "application/json", 400),
+        (b'{"state": null}', "application/json", 400),
+        (b'{"state": {}}', "application/json", 400),
+        (b'{"commit_ref": "' + b"x" * 256 + b'"}', "application/json", 400),
+        (b'{"commit_ref": "\\u0000"}', "application/json", 400),
+        (b'{"commit_ref": "\\ud800"}', "application/json", 400),
+        (b'{"delegate": true}', "application/json", 400),
+        (b'{"delegate": 1e400}', "application/json", 400),
+        (b'{"delegate": 99}', "application/json", 400),
+        (b'{"related": [99]}', "application/json", 400),
+        (b'{"related": 1}', "application/json", 400),
+        (b'{"archived": "perhaps"}', "application/json", 400),
+        (b"\xff\xfe", "application/json", 400),
+        (b"x", "text/plain", 415),
+        (b"x", "multipart/form-data", 400),
+    ):
+        answer = await send(content, kind)
+        assert (answer.status, isinstance(answer.json, dict)) == (status, True), (content[:50], answer)
+
+
+async def test_a_name_and_a_password(filled: Site) -> None:
+    from ingestd.store.api import accounts
+
+    await filled.user("mary", maintains=LIST, password=accounts.hash_password("correct horse"))
+
+    async def ask(said: str) -> int:
+        header = base64.b64encode(said.encode()).decode()
+        return (await filled.ask("/api/users/", headers={"Authorization": f"Basic {header}"})).status
+
+    assert await ask("mary:correct horse") == 200
+    for wrong in ("mary:wrong", "nobody:correct horse", "mary", ":", "mary:\0"):
+        assert await ask(wrong) == 403
+    for header in ("Basic x", "Token", "Token a b", "Token \xe4", "Basic " + "x" * 5000):
+        reply = await filled.ask("/api/patches/", headers={"Authorization": header})
+        assert reply.status == 403, header
+    await filled.change("UPDATE ingestd.account SET active = false")
+    assert await ask("mary:correct horse") == 403
+
+
+async def test_a_site_that_is_closed(closed_site: Site) -> None:
+    await closed_site.store.put(patch("p@example.org", "[PATCH] x"))
+    token = await closed_site.user("mary")
+    for path in ("/api/patches/", "/project/demo/patch/p@example.org/mbox/", "/demo/p@example.org/raw"):
+        assert (await closed_site.ask(path)).status == 403
+        assert (await closed_site.ask(path, token=token)).status == 200
+
+
+async def test_writes_from_elsewhere_need_https(filled: Site) -> None:
+    token = await filled.user("mary", maintains=LIST)
+    path, data = "/api/patches/lone@example.net/", {"state": "accepted"}
+    plain = {"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Proto": "http"}
+    secure = {"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Proto": "https"}
+    assert (await filled.ask(path, "PATCH", token=token, data=data, headers=plain)).status == 403
+    done = await filled.ask(path, "PATCH", token=token, data=data, headers=secure)
+    assert done.status == 200
+    assert done.json["url"].startswith("https://")
+
+
+async def test_what_is_known_already_is_not_sent_again(filled: Site) -> None:
+    first = await filled.ask("/api/patches/")
+    tag = first.header("ETag") or ""
+    again = await filled.ask("/api/patches/", headers={"If-None-Match": tag})
+    assert (again.status, again.body) == (304, b"")
+    await filled.store.put(patch("more@example.net", "[PATCH] one more", file="more.c"))
+    assert (await filled.ask("/api/patches/", headers={"If-None-Match": tag})).status == 200
+
+
+async def test_the_host_in_our_addresses(filled: Site) -> None:
+    one = await filled.ask("/api/1.2/", headers={"Host": "patches.example.org:8443"})
+    assert one.json["patches"] == "http://patches.example.org:8443/api/1.2/patches/"
+    evil = await filled.ask("/api/1.2/", headers={"Host": 'x"><script>'})
+    assert evil.json["patches"] == "http://localhost/api/1.2/patches/"
+    asked = await filled.get("/api/1.2/patches/?format=json&per_page=1")
+    assert asked[0]["url"].endswith("/?format=json")
+    assert asked[0]["mbox"].endswith("/mbox/")
+
+
+async def test_a_message_id_with_a_slash(site: Site) -> None:
+    key = "a/b+c%20d@example.org"
+    await site.store.put(patch(key, "[PATCH] x"))
+    (one,) = await site.get("/api/1.2/patches/")
+    assert "%252F" in one["mbox"]
+    for path in (one["mbox"], one["web_url"] + "mbox/", f"{site.url}/project/demo/patch/a/b+c%2520d@example.org/mbox/"):
+        assert (await site.ask(path.removeprefix(site.url))).status == 200, path
+    assert (await site.get("/api/1.2/patches/a%252Fb+c%2520d@example.org/"))["id"] == one["id"]
+
+
+async def test_mboxes_and_threads(filled: Site) -> None:
+    key = f"{STEM}-2-ann@example.org"
+    one = await filled.ask(f"/project/demo/patch/{key}/mbox/")
+    assert one.header("Content-Disposition") == "attachment; filename=2-3-A-title-part-2.patch"
+    assert one.body.count(b"From patchwork ") == 1
+    both = await filled.ask(f"/project/demo/patch/{key}/mbox/?series=*")
+    assert both.body.count(b"From patchwork ") == 2
+    assert (await filled.ask(f"/project/demo/patch/{key}/mbox/?series=99")).status == 404
+    assert (await filled.ask(f"/project/nosuch/patch/{key}/mbox/")).status == 404
+    assert (await filled.ask(f"/project/demo/cover/{key}/mbox/")).status == 404
+    cover = await filled.ask(f"/project/demo/cover/{STEM}-0-ann@example.org/mbox/")
+    assert b"What it is about." in cover.body
+    (patch_, *_) = await filled.get(f"/api/1.2/patches/?msgid={key}")
+    for path, there in (
+        (f"/patch/{patch_['id']}/", f"/project/demo/patch/{key}/"),
+        (f"/patch/{patch_['id']}/raw/", f"/project/demo/patch/{key}/raw/"),
+        (f"/project/demo/patch/{key}/", f"/api/1.3/patches/{patch_['id']}/?format=api"),
+    ):
+        moved = await filled.ask(path)
+        assert (moved.status, moved.header("Location")) == (302, there)
+    thread = await filled.ask(f"/demo/{key.replace('@', '%40')}/t.mbox.gz")
+    assert gzip.decompress(thread.body).count(b"From mboxrd@z ") == 5
+    assert (await filled.ask(f"/{LIST}/{key}/raw")).body.count(b"From mboxrd@z ") == 1
+    assert b"backend = rest" in (await filled.ask("/project/demo/pwclientrc/")).body
+
+
+async def test_a_line_that_begins_with_from_starts_no_mail(site: Site) -> None:
+    body = "From here on.\n\nFrom there.\n---\n\n" + patch("x@x", "x").decode().partition("---\n")[2]
+    await site.store.put(mail("from@example.org", "[PATCH] x", body))
+    answer = await site.ask("/project/demo/patch/from@example.org/mbox/")
+    assert [line for line in answer.body.split(b"\n") if line.startswith(b"From ")] == [
+        b"From patchwork Mon Nov  2 10:00:00 2026"
+    ]
+    raw = await site.ask("/demo/from@example.org/raw")
+    assert raw.body.count(b"\nFrom ") == 0
+
+
+async def test_a_partial_posting_has_what_it_leaves_as_it_was(filled: Site) -> None:
+    again = patch(
+        "again@example.org", "[PATCH v2 2/3] A title: part 2", file="part2.c", new="better",
+        reply_to=f"{STEM}-2-ann@example.org",
+    )  # fmt: skip
+    await filled.store.put(again)
+    (one,) = [one for one in await filled.get("/api/1.2/series/") if one["version"] == 2]
+    assert [mail_["name"][-6:] for mail_ in one["patches"]] == ["part 1", "part 2", "part 3"]
+    assert (one["received_total"], one["received_all"]) == (3, True)
+    mbox = (await filled.ask(one["mbox"].removeprefix(filled.url))).body
+    assert mbox.count(b"From patchwork ") == 3
+    assert b"+better" in mbox
+
+
+@pytest.fixture
+async def counted(filled: Site) -> AsyncIterator[tuple[Site, list[str]]]:
+    """The site, and the statements that its server runs."""
+    statements: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:  # noqa: ANN401 - SQLAlchemy's
+        statements.append(statement)
+
+    event.listen(filled.database.engine.sync_engine, "before_cursor_execute", note)
+    yield filled, statements
+    event.remove(filled.database.engine.sync_engine, "before_cursor_execute", note)
+
+
+async def test_the_number_of_queries_depends_on_nothing(counted: tuple[Site, list[str]]) -> None:
+    site, statements = counted
+    token = await site.user("mary", maintains=LIST)
+    paths = ("patches", "covers", "series", "events", "people", "users", "projects", "bundles")
+
+    async def count(path: str) -> int:
+        statements.clear()
+        assert (await site.ask(path, token=token)).status == 200
+        return len(statements)
+
+    before = {path: await count(f"/api/1.4/{path}/?per_page=250") for path in paths}
+    for number in range(2, 6):
+        await site.store.put(*series(f"2026110{number}100000.1", 3, title=f"Title {number}"))
+    assert {path: await count(f"/api/1.4/{path}/?per_page=250") for path in paths} == before
+    assert max(before.values()) <= 10, before
+    assert await count("/api/1.2/patches/?project=demo&state=new&archived=false&order=-date") <= 6
+
+
+async def test_nothing_in_a_mail_breaks_an_answer(site: Site) -> None:
+    odd = [
+        patch("odd1@example.org", "[PATCH] \x01\x02 <script>alert(1)</script> \u202e", file="odd1.c"),
+        patch("odd2@example.org", '[PATCH] "quoted\\" \r', author='"A \\" <b>" <a@example.org>'),
+        patch("../../etc/passwd@x", "[PATCH] " + "../" * 50, file="odd3.c"),
+        patch("odd4@example.org", "[PATCH] =?utf-8?q?=0d=0aX-Evil=3a_yes?=", file="odd4.c"),
+        patch("odd5@example.org", "[PATCH] late", date="Fri, 31 Dec 9999 23:59:59 -1200", file="odd5.c"),
+        patch("odd6@example.org", "[PATCH] no date", date="never", file="odd6.c"),
+    ]  # fmt: skip
+    await site.store.put(*odd)
+    for version in VERSIONS:
+        listed = await site.get(f"/api/{version}/patches/")
+        assert len(listed) >= 5
+    for one in listed:
+        for path in (one["url"], one["mbox"]):
+            answer = await site.ask(path.removeprefix(site.url))
+            assert answer.status == 200
+            assert answer.header("X-Evil") is None
+        assert json.dumps(answer.headers)
