@@ -26,7 +26,7 @@ class Endpoint:
     @property
     def pattern(self) -> str:
         """The path as a regular expression."""
-        return re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", self.path.rstrip("/"))
+        return re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(self.path.rstrip("/")))
 
     @property
     def allow(self) -> str:
@@ -74,6 +74,7 @@ ENDPOINTS = (
         writes_since=V1_2,
     ),
     Endpoint("/states/", "State List", {"GET": reading.list_states}),
+    Endpoint("/openapi.json", "OpenAPI Document", {"GET": reading.show_document}),
 )
 _PATTERNS = tuple((re.compile(endpoint.pattern), endpoint) for endpoint in ENDPOINTS)
 

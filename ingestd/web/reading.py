@@ -7,7 +7,7 @@ from ingestd.store.api import patches, people, series, work
 from ingestd.store.api.listing import Listing, NoPageError, Page, ordered
 from ingestd.store.api.listing import page as find_page
 from ingestd.store.engine import Connection
-from ingestd.web import eventform, filters, forms, paging
+from ingestd.web import eventform, filters, forms, openapi, paging
 from ingestd.web.answer import Answer, RefusalError, missing
 from ingestd.web.call import Call
 from ingestd.web.fields import V1_2, V1_4, Form, Row, View, unquoted
@@ -407,3 +407,9 @@ async def list_states(_: Call) -> Answer:
             for number, (slug, (name, required)) in enumerate(STATES.items(), start=1)
         ]
     )
+
+
+async def show_document(call: Call) -> Answer:
+    """Show this version as an OpenAPI document."""
+    major, minor = call.version
+    return Answer({**openapi.document(call.version), "servers": [{"url": f"{call.base}/api/{major}.{minor}"}]})
