@@ -122,6 +122,7 @@ class Api(Section, frozen=True):
     insecure_writes: bool = False
     body_size: Annotated[int, Meta(ge=64 * 1024)] = 1024 * 1024
     connections: Count = 500
+    rate: Annotated[float, Meta(gt=0, le=1_000_000)] = 50.0
 
 
 class List(Section, frozen=True):

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from mails import mail, patch, reply, series
 from sqlalchemy import event
+from store.conftest import Store
 
-from web.conftest import Reply, Site
+from ingestd.web import Settings
+from web.conftest import Reply, Site, serve
 
 LIST = "demo.example.org"
 STEM = "20261102100000.1"
@@ -144,7 +146,6 @@ async def test_both_forms_of_every_path(filled: Site) -> None:
 
 async def test_errors_are_json(filled: Site) -> None:
     for method, path, status in (
-        ("GET", "/", 404),
         ("GET", "/api/nosuch/", 404),
         ("GET", "/no/such", 404),
         ("GET", "/api/patches/99/", 404),
@@ -364,3 +365,58 @@ async def test_nothing_in_a_mail_breaks_an_answer(site: Site) -> None:
             assert answer.status == 200
             assert answer.header("X-Evil") is None
         assert json.dumps(answer.headers)
+
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+
+
+async def test_each_answer_as_a_page(filled: Site) -> None:
+    token = await filled.user("mary", maintains=LIST)
+    index = await filled.get("/api/1.4/")
+    for address in (*index.values(), f"{filled.url}/api/1.4/patches/1/", f"{filled.url}/api/1.4/nosuch/"):
+        headers = {**BROWSER, "Authorization": f"Token {token}"}
+        page = await filled.ask(address.removeprefix(filled.url), headers=headers)
+        assert page.header("Content-Type") == "text/html; charset=utf-8", address
+        assert (page.header("Content-Security-Policy") or "").startswith("default-src 'none'; style-src 'sha256-")
+        assert b"<h1>" in page.body
+    listed = await filled.ask("/api/1.2/patches/?per_page=1&format=api&q=bold")
+    assert b"&lt;b&gt;bold&lt;/b&gt;" in listed.body
+    assert b"<b>bold" not in listed.body
+    assert f'href="{filled.url}/project/demo/patch/lone@example.net/mbox/"'.encode() in listed.body
+    assert b"?per_page=1&amp;q=bold&amp;format=json" in listed.body
+    first = await filled.ask("/")
+    assert (first.status, first.header("Location")) == (302, "/api/1.3/?format=api")
+
+
+async def test_letters_that_turn_others_around_are_shown(site: Site) -> None:
+    subject = "=?utf-8?q?=5BPATCH=5D_x_=E2=80=AEcod=2Eexe_=C3=A4?="
+    await site.store.put(patch("p@example.org", subject))
+    page = await site.ask("/api/1.2/patches/", headers=BROWSER)
+    assert "\\u202ecod.exe ä" in page.body.decode()
+    assert (await site.get("/api/1.2/patches/"))[0]["name"] == "x \u202ecod.exe ä"
+
+
+async def test_options(filled: Site) -> None:
+    told = await filled.ask("/api/1.2/bundles/", "OPTIONS")
+    assert (told.status, told.json["name"], told.header("Allow")) == (200, "Bundle List", "GET, POST, HEAD, OPTIONS")
+    head = await filled.ask("/api/1.2/patches/", "HEAD")
+    assert (head.status, head.body) == (200, b"")
+
+
+async def test_who_asks_too_much_has_to_wait(store: Store) -> None:
+    async for site in serve(store, Settings(rate=0.5)):
+        far = {"X-Forwarded-For": "192.0.2.7"}
+        found = [await site.ask("/api/1.2/states/", headers=far) for _ in range(8)]
+        assert [one.status for one in found] == [200] * 5 + [429] * 3
+        assert int(found[-1].header("Retry-After") or 0) >= 1
+        assert (await site.ask("/api/1.2/states/", headers={"X-Forwarded-For": "192.0.2.8"})).status == 200
+        assert (await site.ask("/api/1.2/states/")).status == 200
+
+
+async def test_who_guesses_has_to_wait(filled: Site) -> None:
+    token = await filled.user("mary")
+    far = {"X-Forwarded-For": "192.0.2.7"}
+    found = [await filled.ask("/api/users/", headers={**far, "Authorization": "Token x"}) for _ in range(12)]
+    assert [one.status for one in found] == [403] * 10 + [429] * 2
+    assert (await filled.ask("/api/users/", headers={**far, "Authorization": f"Token {token}"})).status == 429
+    assert (await filled.ask("/api/users/", token=token)).status == 200
