@@ -295,6 +295,10 @@ def _check(config: Config, source: str) -> None:
             if id_.lower() in seen:
                 raise ConfigError(f"{source}: lists: {id_} is given twice")
             seen[id_.lower()] = list_.id
+    names = [list_.link_name for list_ in config.lists if list_.link_name]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"{source}: lists: link_name {name} is given twice")
     if config.limits.queue_bytes < config.limits.message_size:
         raise ConfigError(
             f"{source}: limits.queue_bytes: must be at least limits.message_size ({config.limits.message_size})"
