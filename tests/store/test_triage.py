@@ -9,7 +9,7 @@ from store.conftest import Store
 
 from ingestd.store.api import accounts, triage
 
-MIGRATION = Path(__file__).resolve().parent.parent.parent / "migrations/versions/0009_api.py"
+MIGRATION = Path(__file__).resolve().parent.parent.parent / "migrations/versions/0008_api.py"
 LIST = "demo.example.org"
 TABLES = {
     "person": "SELECT lower(email), name FROM ingestd.person ORDER BY 1",
