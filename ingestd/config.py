@@ -122,6 +122,7 @@ class Api(Section, frozen=True):
     insecure_writes: bool = False
     body_size: Annotated[int, Meta(ge=64 * 1024)] = 1024 * 1024
     connections: Count = 500
+    rate: Annotated[float, Meta(gt=0, le=1_000_000)] = 50.0
 
 
 class List(Section, frozen=True):
@@ -294,6 +295,10 @@ def _check(config: Config, source: str) -> None:
             if id_.lower() in seen:
                 raise ConfigError(f"{source}: lists: {id_} is given twice")
             seen[id_.lower()] = list_.id
+    names = [list_.link_name for list_ in config.lists if list_.link_name]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"{source}: lists: link_name {name} is given twice")
     if config.limits.queue_bytes < config.limits.message_size:
         raise ConfigError(
             f"{source}: limits.queue_bytes: must be at least limits.message_size ({config.limits.message_size})"

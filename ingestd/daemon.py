@@ -130,6 +130,7 @@ async def _site(config: Config, url: str) -> AsyncIterator[tuple["asyncio.Task[N
             url=section.url,
             largest_body=section.body_size,
             insecure_writes=section.insecure_writes,
+            rate=section.rate,
         )
         server = web.Server(
             web.make(database, reader, settings), proxies=section.proxies, connections=section.connections

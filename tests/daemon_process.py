@@ -27,19 +27,21 @@ class DaemonProcess:
         command: Sequence[str] = (sys.executable, "-m", "ingestd"),
         handed: Sequence[tuple[str, socket.socket]] = (),
         monitored: bool = False,
+        arguments: Sequence[str] = (),
     ) -> None:
         """In `directory` are its log and its socket. Without `database_url` it runs a PostgreSQL in `data_directory`.
 
         `config` is the text of a configuration file; `environment` comes on top of ours; `command` runs ingestd;
         `handed` are sockets, each with its name, that it is given at each start as systemd does;
-        `monitored` lets it answer at `metrics`.
+        `monitored` lets it answer at `metrics`; `arguments` are those of `serve`.
         """
         self._handed = handed
+        self._arguments = arguments
         self.command = command
         self.directory = directory
-        self.lmtp = ("127.0.0.1", _free_port())
-        self.smtp = ("127.0.0.1", _free_port())
-        self.metrics = ("127.0.0.1", _free_port())  # where it answers if asked to
+        self.lmtp = ("127.0.0.1", free_port())
+        self.smtp = ("127.0.0.1", free_port())
+        self.metrics = ("127.0.0.1", free_port())  # where it answers if asked to
         self.lmtp_socket = directory / "lmtp.sock"
         self.log = directory / "log"
         self._config = config
@@ -71,7 +73,7 @@ class DaemonProcess:
         """Start it, and wait until it takes mail."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*self._activation(), *self.command, "serve"],
+                [*self._activation(), *self.command, "serve", *self._arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -149,7 +151,8 @@ class DaemonProcess:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -31,7 +31,7 @@ async def past(database: Database, after: int) -> AsyncIterator[Entry]:
         async with database.transaction() as connection:
             found = await connection.execute(
                 text("""
-                    SELECT cursor, at, category, list_id, message_id, series_id, payload
+                    SELECT cursor, at, category, list_id, message_id, series_id, payload, actor
                     FROM ingestd_v1.event
                     WHERE cursor > :after
                     ORDER BY cursor

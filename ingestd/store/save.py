@@ -8,7 +8,6 @@ from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ingestd.errors import ConfigError
 from ingestd.mail import Mail
 from ingestd.store import announce, events, place, quarantine, regroup, rows, schema, tombstones
 from ingestd.store.events import Event
@@ -232,26 +231,19 @@ async def configure_lists(connection: AsyncConnection, lists: Iterable[tuple[str
 async def name_projects(connection: AsyncConnection, names: Mapping[str, str]) -> None:
     """Write how the API calls the configured lists: list id -> link name, empty for the one it has.
 
-    ConfigError when another list has the name.
+    A list that was called so by itself is called by its whole id from now on.
     """
-    for list_id, link_name in names.items():
-        if not link_name:
-            continue
-        owner = await connection.scalar(
-            text("""
-                SELECT l.list_id
-                FROM ingestd.project j
-                JOIN ingestd.list l ON l.id = j.list
-                WHERE j.link_name = :link_name AND l.list_id <> :list_id
-            """),
-            {"link_name": link_name, "list_id": list_id},
-        )
-        if owner is not None:
-            raise ConfigError(f"lists.link_name: {link_name} is the name of {owner}")
-        await connection.execute(
-            text("""
-                UPDATE ingestd.project SET link_name = :link_name
-                WHERE list = (SELECT id FROM ingestd.list WHERE list_id = :list_id) AND link_name <> :link_name
-            """),
-            {"link_name": link_name, "list_id": list_id},
-        )
+    wanted = {list_id: name for list_id, name in names.items() if name}
+    for statement in (
+        """
+        UPDATE ingestd.project j SET link_name = l.list_id
+        FROM ingestd.list l, unnest(CAST(:ids AS text[]), CAST(:names AS text[])) AS w (list_id, link_name)
+        WHERE l.id = j.list AND j.link_name = w.link_name AND l.list_id <> w.list_id
+        """,
+        """
+        UPDATE ingestd.project j SET link_name = w.link_name
+        FROM ingestd.list l, unnest(CAST(:ids AS text[]), CAST(:names AS text[])) AS w (list_id, link_name)
+        WHERE l.id = j.list AND l.list_id = w.list_id AND j.link_name <> w.link_name
+        """,
+    ):
+        await connection.execute(text(statement), {"ids": list(wanted), "names": list(wanted.values())})

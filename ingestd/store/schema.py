@@ -484,6 +484,7 @@ triage = Table(
 )
 Index("triage_list", triage.c.list, triage.c.message, postgresql_where=triage.c.listed)
 Index("triage_list_date", triage.c.list, triage.c.date, triage.c.message, postgresql_where=triage.c.listed)
+Index("triage_name", func.ingestd.trigrams(triage.c.name), postgresql_using="gin", postgresql_where=triage.c.listed)
 Index("triage_date", triage.c.date, triage.c.message, postgresql_where=triage.c.listed)
 Index(
     "triage_state",

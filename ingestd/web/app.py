@@ -1,7 +1,6 @@
 """The application: a request in, an answer out. What is 5xx is our fault, whatever the request is."""
 
 import asyncio
-import hashlib
 import ipaddress
 import re
 from collections.abc import Mapping
@@ -9,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, quote
 
-import msgspec
 import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -22,6 +20,8 @@ from ingestd.web import body, endpoints, files, login, negotiate
 from ingestd.web.answer import Answer, File, Redirect, RefusalError, anonymous, missing
 from ingestd.web.call import Call, Site
 from ingestd.web.fields import NEWEST, VERSIONS, Version
+from ingestd.web.rates import Rate
+from ingestd.web.respond import Manner, respond
 
 log = structlog.get_logger()
 
@@ -41,6 +41,7 @@ class Settings:
     url: str = ""  # of the site, where Host does not say it
     largest_body: int = 1024 * 1024
     insecure_writes: bool = False  # over plain HTTP from elsewhere
+    rate: float = 50.0  # requests a second from one address, on the long run; not from our own machine
 
 
 def make(database: Database, reader: Database, settings: Settings) -> ASGIApp:
@@ -61,43 +62,58 @@ class Service:
     def __init__(self, site: Site, settings: Settings) -> None:
         self._site = site
         self._settings = settings
+        self._requests = Rate(settings.rate, settings.rate * 10)
+        self._logins = Rate(1 / 6, 10)
 
     async def handle(self, request: Request) -> Response:
         """Answer a request."""
-        kind = negotiate.JSON
-        headers: dict[str, str] = {}
-        answer: Answer | File | Redirect
+        manner = Manner()
         try:
-            query = _query(request)
-            path = request.scope["path"]
-            found = PATH.fullmatch(path)
-            if found is not None:
-                kind = negotiate.form(query, request.headers.get("accept", ""))
-                answer = await self._api(request, query, _version(found[1]), found[2] or "/", headers)
-            elif (place := files.find(path)) is not None:
-                answer = await self._file(request, query, *place)
-            else:
-                raise missing()
+            answer = await self._answer(request, manner)
         except RefusalError as refusal:
             answer = Answer(refusal.body, refusal.status, refusal.headers)
         except ClientDisconnect:
             answer = Answer({"detail": "The request was not sent whole."}, 400)
         except engine.FAILURES as error:
-            if engine.judge(error) is engine.Fault.OURS:
-                log.exception("request_failed", path=request.scope["path"], error=engine.reason(error))
-                answer = Answer({"detail": "An error of ours, which is in the log."}, 500)
-            else:
-                log.warning("request_failed", path=request.scope["path"], error=engine.reason(error))
-                answer = Answer({"detail": "The database is away. Try again."}, 503, {"Retry-After": "10"})
+            answer = _failed(request, error)
         except Exception as error:
             log.exception("request_failed", path=request.scope["path"], error=repr(error))
             answer = Answer({"detail": "An error of ours, which is in the log."}, 500)
-        return _respond(request, answer, kind, headers)
+        return respond(request, answer, manner)
+
+    async def _answer(self, request: Request, manner: Manner) -> Answer | File | Redirect:
+        query = _query(request)
+        path = request.scope["path"]
+        host = request.client.host if request.client else ""
+        if not _is_near(host):
+            self._requests.check(host)
+            self._requests.take(host)
+        found = PATH.fullmatch(path)
+        if found is not None:
+            manner.kind = negotiate.form(query, request.headers.get("accept", ""))
+            return await self._api(request, query, _version(found[1]), found[2] or "/", manner)
+        if (place := files.find(path)) is not None:
+            return await self._file(request, query, *place)
+        raise missing()
+
+    async def _account(self, request: Request) -> Account | None:
+        """Who asks. An address that was often wrong has to wait."""
+        said = request.headers.get("authorization")
+        host = request.client.host if request.client else ""
+        if said is None:
+            return None
+        self._logins.check(host)
+        try:
+            return await login.account_of(self._site.reader, said)
+        except RefusalError:
+            if not _is_near(host):
+                self._logins.take(host)
+            raise
 
     async def _file(
         self, request: Request, query: dict[str, list[str]], handler: files.Handler, parts: dict[str, str]
     ) -> File | Redirect:
-        account = await login.account_of(self._site.reader, request.headers.get("authorization"))
+        account = await self._account(request)
         if account is None and not self._settings.open_reads:
             raise anonymous()
         call = self._call(request, NEWEST, query, parts, account)
@@ -127,19 +143,21 @@ class Service:
         )
 
     async def _api(
-        self, request: Request, query: dict[str, list[str]], version: Version, path: str, headers: dict[str, str]
+        self, request: Request, query: dict[str, list[str]], version: Version, path: str, manner: Manner
     ) -> Answer:
         there = endpoints.find(path, version)
         if there is None:
             raise missing()
         endpoint, parts = there
-        headers |= {"Allow": endpoint.allow, "Vary": VARY}
-        account = await login.account_of(self._site.reader, request.headers.get("authorization"))
+        manner.headers |= {"Allow": endpoint.allow, "Vary": VARY}
+        manner.title = endpoint.name
+        account = await self._account(request)
         if request.method == "OPTIONS":
             return _describe(endpoint)
         method = "GET" if request.method == "HEAD" else request.method
         handler = endpoint.methods.get(method)
         writes = method != "GET"
+        manner.description = (handler.__doc__ or "").strip() if handler else ""
         if handler is None or (writes and version < endpoint.writes_since):
             raise RefusalError(405, f'Method "{request.method}" not allowed.')
         if account is None and (writes or not self._settings.open_reads):
@@ -153,11 +171,7 @@ class Service:
 
     def _check_safe(self, request: Request) -> None:
         """RefusalError for a write whose token others may have read on its way."""
-        host = request.client.host if request.client else ""
-        try:
-            near = ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            near = False
+        near = _is_near(request.client.host if request.client else "")
         if not (near or request.scope["scheme"] == "https" or self._settings.insecure_writes):
             raise RefusalError(403, "Writes are taken over HTTPS only.")
 
@@ -167,6 +181,27 @@ class Service:
             return self._settings.url.rstrip("/")
         host = request.headers.get("host", "")
         return f"{request.url.scheme}://{host if HOST.fullmatch(host) else 'localhost'}"
+
+
+def _is_near(host: str) -> bool:
+    """Whether it is an address of this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _failed(request: Request, error: BaseException) -> Answer:
+    """What the database's refusal means."""
+    path, fault = request.scope["path"], engine.judge(error)
+    if fault is engine.Fault.DATA:
+        log.warning("request_refused", path=path, error=engine.reason(error))
+        return Answer({"detail": "The database cannot take what the request says."}, 400)
+    if fault is engine.Fault.OURS:
+        log.error("request_failed", path=path, error=engine.reason(error), exc_info=error)
+        return Answer({"detail": "An error of ours, which is in the log."}, 500)
+    log.warning("request_failed", path=path, error=engine.reason(error))
+    return Answer({"detail": "The database is away. Try again."}, 503, {"Retry-After": "10"})
 
 
 async def read_body(request: Request, most: int) -> bytes:
@@ -224,36 +259,3 @@ def _describe(endpoint: endpoints.Endpoint) -> Answer:
             "parses": ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"],
         }
     )
-
-
-def _respond(request: Request, answer: Answer | File | Redirect, kind: str, headers: Mapping[str, str]) -> Response:
-    """The answer as bytes. A GET of what the peer has already is 304 (RFC 9110 section 13.1.2)."""
-    everything = {"X-Content-Type-Options": "nosniff", **headers}
-    if isinstance(answer, Redirect):
-        return raw_response(b"", 302, {**everything, "Location": answer.path})
-    everything |= answer.headers
-    if isinstance(answer, File):
-        content, status = answer.content, 200
-        everything["Content-Type"] = answer.kind
-    else:
-        content, status = b"" if answer.status == 204 else msgspec.json.encode(answer.body), answer.status
-        if status != 204:
-            everything["Content-Type"] = kind
-    if status == 200 and request.method in ("GET", "HEAD"):
-        tag = f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'
-        everything |= {"ETag": tag, "Cache-Control": "private, no-cache"}
-        if tag in [one.strip() for one in request.headers.get("if-none-match", "").split(",")]:
-            return raw_response(b"", 304, everything)
-    # The last: clients cut a file's name off at the end of the header.
-    return raw_response(content, status, everything)
-
-
-def raw_response(content: bytes, status: int, headers: Mapping[str, str]) -> Response:
-    """A response whose header names stay as they are written: pwclient looks for `Link` and not for `link`."""
-    response = Response(content, status)
-    response.raw_headers = [
-        (name.encode("ascii"), value.encode("latin-1", "replace")) for name, value in headers.items()
-    ]
-    if status not in (204, 304):
-        response.raw_headers.append((b"Content-Length", str(len(content)).encode()))
-    return response

@@ -135,6 +135,11 @@ def _page(kind: str) -> Handler:
     return move
 
 
+async def front(_: Call, __: Connection) -> Redirect:
+    """Where to begin."""
+    return Redirect("/api/1.3/?format=api")
+
+
 async def project_list(call: Call, connection: Connection) -> Redirect:
     """Where the patches of a project, or of one of its series, are shown."""
     await _project(call, connection)
@@ -191,6 +196,7 @@ _ID = r"(?P<msgid>.+?)"  # a server decodes before we see it: a Message-ID may h
 PLACES = tuple(
     Place(re.compile(pattern), handler)
     for pattern, handler in (
+        ("", front),
         (rf"{_PROJECT}/patch/{_ID}/mbox", patch_mbox),
         (rf"{_PROJECT}/patch/{_ID}/raw", patch_raw),
         (rf"{_PROJECT}/patch/{_ID}", _page("patches")),

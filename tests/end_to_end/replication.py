@@ -24,7 +24,7 @@ class Pair:
         self._account = programs.choose_account(directory / "one")
         os.chown(directory, self._account.uid, self._account.gid)
         self._programs = programs.runnable(programs.find_binaries(None), self._account, directory)
-        self.ports = {name: _free_port() for name in NAMES}
+        self.ports = {name: free_port() for name in NAMES}
         self.primary, self.standby = NAMES
         self._run(
             "initdb", "-D", directory / "one", "--username=ingestd", "--auth=trust", "--encoding=UTF8", "--locale=C"
@@ -131,7 +131,7 @@ def _runs(pid: int) -> bool:
         return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

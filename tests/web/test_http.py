@@ -1,5 +1,6 @@
 """What anybody may send, and what comes of it: errors, filters, pages, slashes, headers."""
 
+import asyncio
 import base64
 import gzip
 import json
@@ -9,8 +10,10 @@ from typing import Any
 import pytest
 from mails import mail, patch, reply, series
 from sqlalchemy import event
+from store.conftest import Store
 
-from web.conftest import Reply, Site
+from ingestd.web import Settings
+from web.conftest import Reply, Site, serve
 
 LIST = "demo.example.org"
 STEM = "20261102100000.1"
@@ -135,6 +138,35 @@ async def test_the_count_is_exact_whatever_happens(filled: Site) -> None:
     assert "page=4&" in (changed.header("Link") or "")
 
 
+async def test_who_goes_from_page_to_page_sees_each_row_once(filled: Site) -> None:
+    """The second page begins where the first ended, whatever has come meanwhile in the order of ids."""
+    for order in ("id", "-id", "date", "-date,-name", "name,-date", "-project"):
+        found: list[int] = []
+        path = f"/api/1.2/patches/?order={order}&per_page=1&project=demo"
+        for number in range(1, 5):
+            found += [one["id"] for one in await filled.get(f"{path}&page={number}")]
+            if order == "id" and number < 3:
+                await filled.store.put(patch(f"more{number}@x", f"[PATCH] more {number}", file=f"more{number}.c"))
+        assert len(set(found)) == len(found) == 4
+        await filled.change("DELETE FROM ingestd.triage WHERE name LIKE 'more%'")
+        await filled.change("UPDATE ingestd.counter SET value = value + 20000 WHERE name = 'event'")
+
+
+async def test_many_ask_while_mail_comes(filled: Site) -> None:
+    """Counts that are remembered stay exact when requests overtake each other."""
+
+    async def last() -> int:
+        link = (await filled.ask("/api/1.2/patches/?per_page=1&state=new")).header("Link") or ""
+        return int(link.split("page=")[-2].partition("&")[0])
+
+    for number in range(5):
+        await asyncio.gather(
+            filled.store.put(patch(f"more{number}@x", f"[PATCH] more {number}", file=f"more{number}.c")),
+            *(last() for _ in range(8)),
+        )
+        assert await last() == 5 + number
+
+
 async def test_both_forms_of_every_path(filled: Site) -> None:
     (first, *_) = await filled.get("/api/patches/")
     for path in ("/api/1.2", "/api", "/api/1.2/patches", f"/api/1.2/patches/{first['id']}", "/api/1.2/series/1"):
@@ -144,7 +176,6 @@ async def test_both_forms_of_every_path(filled: Site) -> None:
 
 async def test_errors_are_json(filled: Site) -> None:
     for method, path, status in (
-        ("GET", "/", 404),
         ("GET", "/api/nosuch/", 404),
         ("GET", "/no/such", 404),
         ("GET", "/api/patches/99/", 404),
@@ -337,8 +368,10 @@ async def test_the_number_of_queries_depends_on_nothing(counted: tuple[Site, lis
         assert (await site.ask(path, token=token)).status == 200
         return len(statements)
 
+    for path in paths:  # the first time, rows are counted
+        await count(f"/api/1.4/{path}/?per_page=250")
     before = {path: await count(f"/api/1.4/{path}/?per_page=250") for path in paths}
-    for number in range(2, 6):
+    for number in range(3, 7):
         await site.store.put(*series(f"2026110{number}100000.1", 3, title=f"Title {number}"))
     assert {path: await count(f"/api/1.4/{path}/?per_page=250") for path in paths} == before
     assert max(before.values()) <= 10, before
@@ -364,3 +397,58 @@ async def test_nothing_in_a_mail_breaks_an_answer(site: Site) -> None:
             assert answer.status == 200
             assert answer.header("X-Evil") is None
         assert json.dumps(answer.headers)
+
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+
+
+async def test_each_answer_as_a_page(filled: Site) -> None:
+    token = await filled.user("mary", maintains=LIST)
+    index = await filled.get("/api/1.4/")
+    for address in (*index.values(), f"{filled.url}/api/1.4/patches/1/", f"{filled.url}/api/1.4/nosuch/"):
+        headers = {**BROWSER, "Authorization": f"Token {token}"}
+        page = await filled.ask(address.removeprefix(filled.url), headers=headers)
+        assert page.header("Content-Type") == "text/html; charset=utf-8", address
+        assert (page.header("Content-Security-Policy") or "").startswith("default-src 'none'; style-src 'sha256-")
+        assert b"<h1>" in page.body
+    listed = await filled.ask("/api/1.2/patches/?per_page=1&format=api&q=bold")
+    assert b"&lt;b&gt;bold&lt;/b&gt;" in listed.body
+    assert b"<b>bold" not in listed.body
+    assert f'href="{filled.url}/project/demo/patch/lone@example.net/mbox/"'.encode() in listed.body
+    assert b"?per_page=1&amp;q=bold&amp;format=json" in listed.body
+    first = await filled.ask("/")
+    assert (first.status, first.header("Location")) == (302, "/api/1.3/?format=api")
+
+
+async def test_letters_that_turn_others_around_are_shown(site: Site) -> None:
+    subject = "=?utf-8?q?=5BPATCH=5D_x_=E2=80=AEcod=2Eexe_=C3=A4?="
+    await site.store.put(patch("p@example.org", subject))
+    page = await site.ask("/api/1.2/patches/", headers=BROWSER)
+    assert "\\u202ecod.exe ä" in page.body.decode()
+    assert (await site.get("/api/1.2/patches/"))[0]["name"] == "x \u202ecod.exe ä"
+
+
+async def test_options(filled: Site) -> None:
+    told = await filled.ask("/api/1.2/bundles/", "OPTIONS")
+    assert (told.status, told.json["name"], told.header("Allow")) == (200, "Bundle List", "GET, POST, HEAD, OPTIONS")
+    head = await filled.ask("/api/1.2/patches/", "HEAD")
+    assert (head.status, head.body) == (200, b"")
+
+
+async def test_who_asks_too_much_has_to_wait(store: Store) -> None:
+    async for site in serve(store, Settings(rate=0.5)):
+        far = {"X-Forwarded-For": "192.0.2.7"}
+        found = [await site.ask("/api/1.2/states/", headers=far) for _ in range(8)]
+        assert [one.status for one in found] == [200] * 5 + [429] * 3
+        assert int(found[-1].header("Retry-After") or 0) >= 1
+        assert (await site.ask("/api/1.2/states/", headers={"X-Forwarded-For": "192.0.2.8"})).status == 200
+        assert (await site.ask("/api/1.2/states/")).status == 200
+
+
+async def test_who_guesses_has_to_wait(filled: Site) -> None:
+    token = await filled.user("mary")
+    far = {"X-Forwarded-For": "192.0.2.7"}
+    found = [await filled.ask("/api/users/", headers={**far, "Authorization": "Token x"}) for _ in range(12)]
+    assert [one.status for one in found] == [403] * 10 + [429] * 2
+    assert (await filled.ask("/api/users/", headers={**far, "Authorization": f"Token {token}"})).status == 429
+    assert (await filled.ask("/api/users/", token=token)).status == 200

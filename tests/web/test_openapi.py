@@ -74,7 +74,7 @@ async def run(
 ) -> int:
     """Try a version, as somebody or nobody; how many requests that were. Fails with what it found."""
     command = [
-        *(str(program), "run", f"{site.url}/api/{version}/openapi.json", "--checks", CHECKS, "--workers", "4"),
+        *(str(program), "run", f"{site.url}/api/{version}/openapi.json", "--checks", CHECKS, "--workers", "1"),
         *("--max-examples", str(examples), "--phases", phases, "--continue-on-failure"),
         *("--suppress-health-check", "all", "--no-color", "--seed", "1", "--warnings", "off"),
         *(() if token is None else ("--header", f"Authorization: Token {token}")),

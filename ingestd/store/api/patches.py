@@ -7,9 +7,11 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ingestd.store.api.listing import ANY, Listing
+from ingestd.store.api.listing import ANY, GROWTH, Listing
 
 Row = dict[str, Any]
+
+SERIES_MOVES = frozenset({"series-created", "series-changed", "series-removed"})
 
 PATCHES = Listing(
     "patches",
@@ -48,6 +50,14 @@ PATCHES = Listing(
     },
     base=("t.listed",),
     search=("t.name",),
+    grams="t.name",
+    growth=GROWTH | {"series-removed"},
+    moves={
+        "state": frozenset({"patch-state-changed"}),
+        "archived": frozenset({"patch-changed"}),
+        "delegate": frozenset({"patch-delegated"}),
+        "series": SERIES_MOVES,
+    },
 )
 
 # A cover that has a diff, or asks to pull, is among the patches.
@@ -67,6 +77,8 @@ COVERS = Listing(
     {"id": "m.id", "name": "m.name", "date": "coalesce(m.date, m.received_at)", "submitter": "m.submitter"},
     base=("m.kind = 'cover'", "NOT EXISTS (SELECT FROM ingestd.triage t WHERE t.message = m.id AND t.listed)"),
     search=("m.name",),
+    growth=GROWTH | {"series-removed"},
+    moves={"series": SERIES_MOVES},
 )
 
 SUBMITTER = "person.id AS submitter_id, person.name AS submitter_name, person.email AS submitter_email"

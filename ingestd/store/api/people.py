@@ -17,7 +17,6 @@ PROJECTS = Listing(
     {},
     {"id": "l.id", "name": "coalesce(l.name, l.list_id)", "link_name": "j.link_name", "list_id": "l.list_id"},
     search=("coalesce(l.name, l.list_id)", "j.link_name", "l.list_id"),
-    changes="none",
 )
 
 PEOPLE = Listing(
@@ -27,7 +26,6 @@ PEOPLE = Listing(
     {},
     {"id": "p.id", "name": "p.name"},
     search=("p.name", "p.email"),
-    changes="none",
 )
 
 USERS = Listing(
@@ -38,7 +36,6 @@ USERS = Listing(
     {"id": "a.id"},
     base=("a.active",),
     search=("a.username", "a.first_name", "a.last_name", "a.email"),
-    changes="none",
 )
 
 PROJECT_COLUMNS = """

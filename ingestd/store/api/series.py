@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ingestd.store.api.listing import ANY, Listing
+from ingestd.store.api.listing import ANY, GROWTH, Listing
 from ingestd.store.api.patches import SUBMITTER
 
 Row = dict[str, Any]
@@ -25,6 +25,8 @@ SERIES = Listing(
     },
     {"id": "s.id", "name": "s.name", "date": "s.date", "submitter": "s.submitter"},
     search=("s.name",),
+    growth=GROWTH - {"series-changed"},  # it may have another name, date, or submitter then
+    top="SELECT max(id) FROM ingestd.series",
 )
 
 # A mail below a patch or cover is a comment on it.
@@ -40,7 +42,6 @@ COMMENTS = Listing(
         "subject": "m.subject",
     },
     search=("m.subject", "m.content"),
-    changes="none",
 )
 
 # The mail to apply at each number: the re-roll, else what was posted, else what an older series left.

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ingestd.store import events as events_
 from ingestd.store.api.listing import ANY, Listing
 from ingestd.store.api.patches import USER
 
@@ -24,7 +25,6 @@ CHECKS = Listing(
         "before": "c.date < CAST(:{0} AS timestamptz)",
     },
     {"id": "c.id", "date": "c.date", "context": "c.context", "state": "c.state", "user": "c.account"},
-    changes="none",
 )
 
 BUNDLES = Listing(
@@ -40,7 +40,6 @@ BUNDLES = Listing(
     },
     {"id": "b.id", "name": "b.name", "project": "b.list", "owner": "b.account"},
     search=("b.name",),
-    changes="none",
 )
 
 # What Patchwork's readers know. The rest of the log is for those who read `ingestd_v1.event`.
@@ -74,7 +73,8 @@ EVENTS = Listing(
         "after": "e.cursor > CAST(:{0} AS bigint)",
     },
     {"date": "e.cursor", "id": "e.cursor"},
-    changes="grows",
+    growth=frozenset(events_.CATEGORIES),  # whatever happens is one more
+    top="SELECT max(cursor) FROM ingestd.event",
 )
 
 

@@ -5,8 +5,8 @@ Expand only: an older ingestd goes by what mails say, until a newer one looks at
 
 from alembic import op
 
-revision = "0009"
-down_revision = "0008"
+revision = "0010"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 
