@@ -104,6 +104,7 @@ class Committer:
         """
         self._database = database
         self._archived = archived
+        self.contended = False  # whether an archive's batch had to wait for others, since this was set back
         self._waiting: list[tuple[Arrival | Poison, asyncio.Future[Outcome]]] = []
         self._arrived: dict[asyncio.Future[Outcome], float] = {}  # in order
         self._bell = asyncio.Event()
@@ -125,12 +126,15 @@ class Committer:
         self._since = time.monotonic()
         try:
             with metrics.INGEST_SECONDS.labels("commit").time():
-                async with self._database.ingest() as connection:
+                async with self._database.ingest(self._waits if self._archived else None) as connection:
                     await migrate.require(connection)
                     yield connection
             metrics.LAST_COMMIT.set_to_current_time()
         finally:
             self._since = None
+
+    def _waits(self) -> None:
+        self.contended = True
 
     @property
     def closed(self) -> bool:

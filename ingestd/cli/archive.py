@@ -47,6 +47,7 @@ def import_(
         async with daemon.open_database(config) as database:
             await daemon.prepare(config, database)
             settings = parsing.Settings(service.router(config), list_id, config.log.level, config.log.format)
+            parsing.spare_collector()
             parser = parsing.Parser(settings, jobs or len(os.sched_getaffinity(0)))
             loading = load.Load(database, parser, load.Options(list_id, resume, rate), progress.teller())
             try:

@@ -27,9 +27,11 @@ CHUNK_BYTES = 1 << 20
 TINY = 200  # mails that are parsed here, before it is worth to start processes
 AHEAD = 2  # chunks for each process that are read or parsed while others are committed
 
-# A batch holds the ingest lock, and live mail waits for it: its size is what was committed lately in this time.
-HOLD = 0.15
-FEWEST = 50
+# A batch holds the ingest lock, and live mail waits for it, which gets it next: seconds that a batch may take while
+# there is other mail, and while there is none. While there is, we leave the lock alone for as long as we held it.
+HOLD = 0.05
+QUIET_HOLD = 1.0
+FEWEST = 10  # mails in a batch, however slow it is
 
 TRIES = 6
 TALLY = 10_000  # mails that are asked about at once
@@ -87,6 +89,7 @@ class Load:
         self._parser = parser
         self._options = options
         self._progress = progress
+        self._hold = HOLD
         self._most = FEWEST
         self._stop = False
 
@@ -132,14 +135,23 @@ class Load:
                 began = time.monotonic()
                 await self._commit(source, batch)
                 took = time.monotonic() - began
-                self._most = max(FEWEST, min(ingest.ARCHIVE_MAILS, round(len(batch) / took * HOLD), 2 * self._most))
+                pause = self._adapt(len(batch), took)
                 self._progress(self.summary)
                 if self._stop:
                     return
                 if self._options.rate:
-                    await asyncio.sleep(len(batch) / self._options.rate - took)
+                    pause = max(pause, len(batch) / self._options.rate - took)
+                if pause > 0:
+                    await asyncio.sleep(pause)
         if failure is not None:
             raise failure
+
+    def _adapt(self, mails: int, took: float) -> float:
+        """Make the next batch as big as may be; seconds to leave to others."""
+        contended, self._committer.contended = self._committer.contended, False
+        self._hold = HOLD if contended else min(QUIET_HOLD, self._hold * 1.5)
+        self._most = max(FEWEST, min(ingest.ARCHIVE_MAILS, round(mails / took * self._hold), 2 * self._most))
+        return min(took, QUIET_HOLD) if contended else 0.0
 
     async def _batches(
         self, source: Source, place: Place | None

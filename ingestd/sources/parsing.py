@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import pickle
 import signal
@@ -91,6 +92,11 @@ class Parser:
             for (raw, _), one in zip(letters, answer, strict=True)
         ]
 
+    @property
+    def pids(self) -> list[int]:
+        """The processes that wait for work."""
+        return [process.pid for process in self._idle]
+
     async def close(self) -> None:
         """End the processes."""
         while self._idle:
@@ -104,6 +110,7 @@ class _Process:
         self, process: asyncio.subprocess.Process, input_: asyncio.StreamWriter, output: asyncio.StreamReader
     ) -> None:
         self._process = process
+        self.pid = process.pid
         self._input = input_
         self._output = output
         self.answered = False
@@ -140,6 +147,12 @@ class _Process:
         return await self._process.wait()
 
 
+def spare_collector() -> None:
+    """Look for garbage seldom: mails are many small values without cycles, which need no collector."""
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 50)
+
+
 def read(raw: bytes, envelope: Envelope, settings: Settings) -> Parsed:
     """One mail, read and routed."""
     try:
@@ -152,6 +165,7 @@ def main() -> None:
     """Answer chunks of mails until there are no more. The bytes of the mails don't go back."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: our other half decides
     os.nice(NICE)
+    spare_collector()
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what is printed by mistake must not be taken for an answer
     settings: Settings = _receive()

@@ -2,7 +2,7 @@
 
 import asyncio
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from enum import Enum
 from typing import Any
@@ -144,13 +144,19 @@ class Database:
                     await connection.close()
 
     @asynccontextmanager
-    async def ingest(self) -> AsyncIterator[AsyncConnection]:
+    async def ingest(self, waits: Callable[[], None] | None = None) -> AsyncIterator[AsyncConnection]:
         """A transaction that holds the ingest lock: one writer at a time, so nothing races or deadlocks.
 
         The lock is the first statement, alone: under READ COMMITTED what follows sees all that the last holder wrote.
+        Who waits gets it in the order of asking. `waits` is called when somebody else has it, or is before us.
         """
         async with self.transaction() as connection:
-            await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": INGEST_LOCK})
+            lock = {"lock": INGEST_LOCK}
+            free = waits and await connection.scalar(text("SELECT pg_try_advisory_xact_lock(:lock)"), lock)
+            if not free:
+                if waits:
+                    waits()
+                await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), lock)
             yield connection
 
     @asynccontextmanager

@@ -1,5 +1,7 @@
 """Connections: a commit is durable whatever the server's defaults, and a server that turned read-only is left."""
 
+import asyncio
+
 import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
@@ -52,3 +54,20 @@ async def test_nothing_of_a_password_is_said(url: str) -> None:
         await database.ping()
     assert "s3cret" not in str(caught.value)
     assert "s3cret" not in database.name
+
+
+async def test_who_has_to_wait_for_the_ingest_lock_is_told(store: Store, other_store: Store) -> None:
+    told, got = asyncio.Event(), asyncio.Event()
+    async with store.database.ingest(told.set):
+        assert not told.is_set()
+
+    async def wait_for_it() -> None:
+        async with store.database.ingest(told.set):
+            got.set()
+
+    async with other_store.database.ingest(), asyncio.timeout(10):
+        waiting = asyncio.create_task(wait_for_it())
+        await told.wait()
+        assert not got.is_set()
+    await waiting
+    assert got.is_set()
