@@ -167,7 +167,7 @@ class Load:
             open_ = True
             while open_ or left:
                 most = self._limit()
-                while open_ and len(left) < most and (not left or not ready.empty()):
+                while open_ and _is_room(left, most) and (not left or not ready.empty()):
                     chunk = await ready.get()
                     if isinstance(chunk, asyncio.Task):
                         left += await chunk
@@ -262,6 +262,8 @@ class Load:
             for index, outcome in zip(
                 left, await self._committer.commit([batch[index] for index in left], cursor), strict=True
             ):
+                if isinstance(outcome, ingest.Closed):
+                    raise UnavailableError(str(outcome))
                 if isinstance(outcome, MailError):
                     failure = outcome
                 else:
@@ -320,6 +322,11 @@ class _Reader:
         """Read no more."""
         self._closed = True
         self._room.release()
+
+
+def _is_room(batch: Sequence[tuple[Item, Parsed | None]], most: int) -> bool:
+    """Whether more mails may be in a batch; what is over goes into the next."""
+    return len(batch) < most and sum(len(item.raw) for item, _ in batch) < ingest.BATCH_BYTES
 
 
 def _chunks(items: Iterator[Item]) -> Iterator[list[Item]]:

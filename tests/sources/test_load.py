@@ -214,6 +214,20 @@ async def test_a_mail_on_which_the_process_dies_or_hangs_goes_to_quarantine(
     assert sorted(map(bytes, kept)) == sorted(bad)
 
 
+async def test_too_many_mails_in_quarantine_end_an_import(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(made.mbox(MAILS))
+    async with store.database.transaction() as connection:
+        await connection.execute(text("ALTER TABLE ingestd.message ADD CONSTRAINT no CHECK (false)"))
+    with pytest.raises(UnavailableError, match="20 mails in a row went to quarantine"):
+        await run(store, tmp_path / "x")
+    async with store.database.transaction() as connection:
+        await connection.execute(text("ALTER TABLE ingestd.message DROP CONSTRAINT no"))
+    await run(store, tmp_path / "x")
+    (left,) = await store.ask("SELECT count(*) FROM ingestd.message")
+    assert left + 20 >= len(MAILS)
+    assert (await run(store, tmp_path / "x", Options(resume=False))).new == len(MAILS) - left
+
+
 async def test_processes_that_cannot_work_are_said(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
