@@ -136,12 +136,12 @@ async def _copy(server: Postgres) -> float:
     await migrate.upgrade(database)
     await database.close()
     target = await asyncpg.connect(url)
-    await target.execute("TRUNCATE ingestd.counter, ingestd.schema_floor")
     seconds = 0.0
     with tempfile.TemporaryDirectory(prefix="ingestd-bench-") as place:
         for table in schema.metadata.sorted_tables:
             file = Path(place) / table.name
             await source.copy_from_table(table.name, schema_name="ingestd", output=file, format="binary")
+            await target.execute(f'TRUNCATE ingestd."{table.name}" CASCADE')
             began = time.perf_counter()
             await target.copy_to_table(table.name, schema_name="ingestd", source=file, format="binary")
             seconds += time.perf_counter() - began

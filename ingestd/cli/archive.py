@@ -20,7 +20,9 @@ DIALECTS = ("auto", "mboxo", "mboxrd", "mboxcl", "mboxcl2")  # those of `ingestd
 @click.option("--resume/--no-resume", default=True, help="Go on where each source was left (default), or start over.")
 @click.option("--follow", is_flag=True, help="Go on with what comes to a public-inbox, until SIGTERM.")
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), metavar="N", help="At most N mails a second.")
-@click.option("--jobs", type=click.IntRange(1, 256), metavar="N", help="Processes that parse. Default: one a core.")
+@click.option(
+    "--jobs", type=click.IntRange(1, 256), metavar="N", help="Processes that parse. Default: one a core, up to 8."
+)
 @click.option("--mbox", type=click.Choice(DIALECTS), default="auto", help="The dialect of mboxes.")
 @click.pass_context
 def import_(
@@ -48,7 +50,7 @@ def import_(
             await daemon.prepare(config, database)
             settings = parsing.Settings(service.router(config), list_id, config.log.level, config.log.format)
             parsing.spare_collector()
-            parser = parsing.Parser(settings, jobs or len(os.sched_getaffinity(0)))
+            parser = parsing.Parser(settings, jobs or min(parsing.MOST_JOBS, len(os.sched_getaffinity(0))))
             loading = load.Load(database, parser, load.Options(list_id, resume, rate), progress.teller())
             try:
                 await (following.follow(loading, find) if follow else loading.run(found))

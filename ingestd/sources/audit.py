@@ -10,6 +10,7 @@ from pathlib import Path
 from ingestd import ingest
 from ingestd.router import Router
 from ingestd.sources import files, maillog
+from ingestd.sources.source import LeftOut
 from ingestd.store import audit
 from ingestd.store.engine import Database
 from ingestd.store.values import Arrival, Envelope
@@ -37,9 +38,12 @@ async def compare(
         async for finding in _log(database, Path(source), recipients):
             yield finding
         return
-    mails = files.read(source)
-    while batch := list(islice(mails, BATCH)):
-        for finding in await _archive(database, batch, list_id):
+    items = (item for one in files.find([source]) for item in one.read())
+    while batch := list(islice(items, BATCH)):
+        for item in batch:
+            if item.left_out is LeftOut.TOO_BIG:
+                yield Finding(item.origin, item.origin, "too long for a mail")
+        for finding in await _archive(database, [(one.origin, one.raw) for one in batch if not one.left_out], list_id):
             yield finding
 
 

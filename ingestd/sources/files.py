@@ -48,7 +48,8 @@ def _find(name: str, dialect: str, largest: int) -> list[Source]:
 
 def _directory(path: Path, largest: int) -> list[Source]:
     git = Git.find(path)
-    if git is not None and Repository.fits(git):
+    # A checkout without commits may be a directory of mails; a bare repository may become a public-inbox.
+    if git is not None and (git.directory == path or git.head() is not None) and Repository.fits(git):
         return [Repository(path, git, largest=largest)]
     if found := inbox.epochs(path, largest=largest):
         return [*found]

@@ -25,7 +25,8 @@ log = structlog.get_logger()
 CHUNK_MAILS = 50  # that a process parses at once
 CHUNK_BYTES = 1 << 20
 TINY = 200  # mails that are parsed here, before it is worth to start processes
-AHEAD = 2  # chunks for each process that are read or parsed while others are committed
+READ = 2  # chunks that are read ahead
+PARSED = ingest.ARCHIVE_MAILS // CHUNK_MAILS  # chunks that are parsed, or wait for it, while others are committed
 
 # A batch holds the ingest lock, and live mail waits for it, which gets it next: seconds that a batch may take while
 # there is other mail, and while there is none. While there is, we leave the lock alone for as long as we held it.
@@ -91,6 +92,7 @@ class Load:
         self._progress = progress
         self._hold = HOLD
         self._most = FEWEST
+        self._begun: set[str | None] = set()  # sources that were read before, by this import
         self._stop = False
 
     def stop(self) -> None:
@@ -112,6 +114,7 @@ class Load:
 
     async def _read(self, source: Source) -> None:
         place = await self._place(source)
+        self._begun.add(source.name)
         try:
             await self._store(source, place)
         except Changed:
@@ -119,7 +122,7 @@ class Load:
             await self._store(source, None)
 
     async def _place(self, source: Source) -> Place | None:
-        if source.name is None or not self._options.resume:
+        if source.name is None or not (self._options.resume or source.name in self._begun):
             return None
         async with self._database.transaction() as connection:
             return await cursors.read(connection, source.name, self._options.list_id)
@@ -157,9 +160,7 @@ class Load:
         self, source: Source, place: Place | None
     ) -> AsyncGenerator[list[tuple[Item, Parsed | None]] | Exception, None]:
         """The mails of a source, parsed, in as many as are ready: up to as many as fit into HOLD. An error ends it."""
-        ready: asyncio.Queue[asyncio.Task[list[tuple[Item, Parsed | None]]] | Exception | None] = asyncio.Queue(
-            AHEAD * self._parser.jobs
-        )
+        ready: asyncio.Queue[asyncio.Task[list[tuple[Item, Parsed | None]]] | Exception | None] = asyncio.Queue(PARSED)
         feeder = asyncio.create_task(self._feed(_Reader(source.read(place)), ready))
         left: list[tuple[Item, Parsed | None]] = []
         end: Exception | None = None
@@ -167,7 +168,7 @@ class Load:
             open_ = True
             while open_ or left:
                 most = self._limit()
-                while open_ and len(left) < most and (not left or not ready.empty()):
+                while open_ and _is_room(left, most) and (not left or not ready.empty()):
                     chunk = await ready.get()
                     if isinstance(chunk, asyncio.Task):
                         left += await chunk
@@ -262,6 +263,8 @@ class Load:
             for index, outcome in zip(
                 left, await self._committer.commit([batch[index] for index in left], cursor), strict=True
             ):
+                if isinstance(outcome, ingest.Closed):
+                    raise UnavailableError(str(outcome))
                 if isinstance(outcome, MailError):
                     failure = outcome
                 else:
@@ -287,7 +290,7 @@ class _Reader:
     """Reads items in a thread of its own, some chunks ahead."""
 
     def __init__(self, items: Iterator[Item]) -> None:
-        self._room = threading.Semaphore(AHEAD)
+        self._room = threading.Semaphore(READ)
         self._ready: asyncio.Queue[list[Item] | Exception | None] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         self._closed = False
@@ -320,6 +323,11 @@ class _Reader:
         """Read no more."""
         self._closed = True
         self._room.release()
+
+
+def _is_room(batch: Sequence[tuple[Item, Parsed | None]], most: int) -> bool:
+    """Whether more mails may be in a batch; what is over goes into the next."""
+    return len(batch) < most and sum(len(item.raw) for item, _ in batch) < ingest.BATCH_BYTES
 
 
 def _chunks(items: Iterator[Item]) -> Iterator[list[Item]]:

@@ -25,6 +25,7 @@ Parsed = Arrival | Poison | Refused
 Letter = tuple[bytes, Envelope]
 
 COMMAND = (sys.executable, "-P", "-m", "ingestd.sources.parsing")
+MOST_JOBS = 8  # more than can be stored of what they parse, unless one says so
 NICE = 10  # live mail and its database come first
 
 _LENGTH = struct.Struct(">Q")

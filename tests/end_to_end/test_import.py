@@ -17,6 +17,7 @@ from sources import made
 from end_to_end import database
 
 StartDaemon = Callable[..., DaemonProcess]
+OTHERS = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 MAILS = [*series("20261102100000.1", 3), mail("plain@example.org", "plain")]
 
 
@@ -130,6 +131,8 @@ def test_it_is_killed_and_goes_on(site: DaemonProcess, database_url: str, tmp_pa
             assert time.monotonic() < deadline
             time.sleep(0.01)
         process.kill()
+    while database.select(database_url, OTHERS):  # a commit may be under way
+        time.sleep(0.01)
     before = _stored(database_url)
     result = site.run("import", str(tmp_path / "x"))
     assert result.returncode == 0

@@ -54,6 +54,12 @@ def test_a_directory_gives_each_file(tmp_path: Path) -> None:
     assert read(tmp_path / "x") == [*MAILS, MAILS[0]]
 
 
+def test_a_checkout_without_commits_is_a_directory(tmp_path: Path) -> None:
+    made.files(tmp_path / "x", MAILS)
+    made.repository(tmp_path / "x/.git")
+    assert read(tmp_path / "x") == MAILS
+
+
 def test_a_maildir_gives_what_is_not_in_the_trash(tmp_path: Path) -> None:
     place = made.maildir(tmp_path / "x", MAILS)
     (place / "cur/1.deleted.host:2,ST").write_bytes(MAILS[0])

@@ -214,6 +214,20 @@ async def test_a_mail_on_which_the_process_dies_or_hangs_goes_to_quarantine(
     assert sorted(map(bytes, kept)) == sorted(bad)
 
 
+async def test_too_many_mails_in_quarantine_end_an_import(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(made.mbox(MAILS))
+    async with store.database.transaction() as connection:
+        await connection.execute(text("ALTER TABLE ingestd.message ADD CONSTRAINT no CHECK (false)"))
+    with pytest.raises(UnavailableError, match="20 mails in a row went to quarantine"):
+        await run(store, tmp_path / "x")
+    async with store.database.transaction() as connection:
+        await connection.execute(text("ALTER TABLE ingestd.message DROP CONSTRAINT no"))
+    await run(store, tmp_path / "x")
+    (left,) = await store.ask("SELECT count(*) FROM ingestd.message")
+    assert left + 20 >= len(MAILS)
+    assert (await run(store, tmp_path / "x", Options(resume=False))).new == len(MAILS) - left
+
+
 async def test_processes_that_cannot_work_are_said(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,7 +260,7 @@ async def test_a_cursor_is_written_with_the_last_of_its_mails_only(store: Store)
 async def test_a_public_inbox_is_followed_until_sigterm(store: Store, tmp_path: Path) -> None:
     path = made.inbox(tmp_path / "x", [[("m", one) for one in MAILS[:3]]])
     parser = Parser(Settings(Router(), None), 1)
-    loading = Load(store.database, parser, Options())
+    loading = Load(store.database, parser, Options(resume=False))
     task = asyncio.create_task(following.follow(loading, lambda: files.find([str(path)]), interval=0.05))
 
     async def until(count: int) -> None:
@@ -266,7 +280,7 @@ async def test_a_public_inbox_is_followed_until_sigterm(store: Store, tmp_path: 
     os.kill(os.getpid(), signal.SIGTERM)
     async with asyncio.timeout(20):
         await task
-    assert loading.summary.new == await deliveries(store) == 5
+    assert loading.summary.new == loading.summary.read == await deliveries(store) == 5
 
 
 async def test_a_rate_is_kept(store: Store, tmp_path: Path) -> None:
@@ -282,6 +296,6 @@ async def test_a_summary_counts_variants_and_series(store: Store, tmp_path: Path
     (tmp_path / "x").write_bytes(made.mbox([*MAILS[:5], MAILS[0], again]))
     summary = await run(store, tmp_path / "x")
     assert str(summary) == (
-        "7 read, 6 new, 1 repeats, 0 quarantined, 0 refused, 0 deleted in the archive, 0 too big, "
+        "7 read, 6 new, 1 repeats, 0 quarantined, 0 refused, 0 deleted in the archive, 0 forgotten, 0 too big, "
         "2 variants, 2 series touched"
     )

@@ -123,6 +123,15 @@ async def test_what_the_database_refuses_of_one_mail_costs_the_others_nothing(st
     assert not store.committer.failing
 
 
+async def test_what_the_database_refuses_of_an_archive_goes_to_quarantine(store: Store) -> None:
+    await _refuse(store, "message_id = 'bad@example.org'")
+    store.committer = Committer(store.database, archived=True)
+    outcomes = await store.put(*GOOD[:5], BAD, *GOOD[5:])
+    assert outcomes[5] == []
+    assert await store.ask("SELECT count(*) FROM ingestd_v1.message") == [10]
+    assert await store.ask("SELECT raw_size FROM ingestd.quarantine") == [len(BAD)]
+
+
 async def test_a_database_that_refuses_many_mails_is_not_asked_for_each(store: Store) -> None:
     await _refuse(store, "true")
     with structlog.testing.capture_logs() as logged:
