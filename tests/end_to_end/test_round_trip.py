@@ -37,7 +37,7 @@ DIFFER = {
     "015044.eml": ("author",),
     "016410.eml": ("author", "date", "message"),  # a patch file pasted whole: git takes its head for the message
 }
-UNREADABLE = {"012055.eml", "012057.eml"}  # to git; we write what it can read
+UNREADABLE = {"012055.eml", "012057.eml"}  # to git, which knows no `charset=yes`
 
 
 @dataclass(frozen=True)
@@ -302,5 +302,5 @@ def test_git_am_makes_of_our_series_what_it_makes_of_the_first_mails(beginning: 
 def test_git_am_makes_of_our_series_what_it_makes_of_the_archive(archive: Archive, tmp_path: Path) -> None:
     same, skipped, other = _apply(archive, tmp_path, 300)
     assert other == []
-    assert skipped == {"git am refuses the mails, and takes ours": 2}  # base64 with CRLF on every line
+    assert skipped == {"git am refuses the mails, and takes ours": 2}  # CRLF within base64; `charset=yes`
     assert same == 298
