@@ -62,7 +62,7 @@ class Archive:
 
     def raws(self, keys: Sequence[str]) -> list[bytes]:
         """The mails as they were imported."""
-        found = [raw for _, raw in mbox.read(BytesIO(self.export(keys, "--raw")), "")]
+        found = [item.raw for item in mbox.Mbox(BytesIO(self.export(keys, "--raw")), dialect="mboxrd").read()]
         assert len(found) == len(keys)
         assert all(_digest(raw) in self.names for raw in found)
         return found
