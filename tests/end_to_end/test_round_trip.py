@@ -10,19 +10,17 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from queue import SimpleQueue
 
 import pytest
 from daemon_process import DaemonProcess
-from git_mail import ENVIRONMENT, mailinfo, numstat
+from git_mail import ENVIRONMENT, mailinfo, mails_of, numstat
 from preimage import CannotError, Tree
 
 from end_to_end import database
 from ingestd.mail import export
 from ingestd.mail.parse import parse
-from ingestd.sources import mbox
 from ingestd.store import read
 from ingestd.store.engine import Database
 
@@ -62,7 +60,7 @@ class Archive:
 
     def raws(self, keys: Sequence[str]) -> list[bytes]:
         """The mails as they were imported."""
-        found = [item.raw for item in mbox.Mbox(BytesIO(self.export(keys, "--raw")), dialect="mboxrd").read()]
+        found = mails_of(self.export(keys, "--raw"))
         assert len(found) == len(keys)
         assert all(_digest(raw) in self.names for raw in found)
         return found
