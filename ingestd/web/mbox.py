@@ -8,13 +8,11 @@ from email.header import Header
 from email.utils import format_datetime
 from typing import Any
 
-from ingestd.mail.export import add_trailers
+from ingestd.mail.export import add_trailers, mboxrd_entry
 from ingestd.web.fields import Row
 
 # What we write ourselves, and what would lie about the body.
 _OWN = {"content-type", "content-transfer-encoding", "mime-version", "content-length", "lines"}
-# mboxrd, as public-inbox writes it.
-_FROM_LINE = b"From mboxrd@z Thu Jan  1 00:00:00 1970\n"
 
 
 def file_name(name: str, extension: str) -> str:
@@ -79,16 +77,8 @@ def _address(name: str, email: str) -> str:
 
 
 def mboxrd(raws: Iterable[bytes]) -> bytes:
-    """Mails as received in one file: LF line ends, lines that begin with From are marked with one more `>`."""
-    return b"".join(_FROM_LINE + _marked(raw) for raw in raws)
-
-
-def _marked(raw: bytes) -> bytes:
-    mail = raw.replace(b"\r\n", b"\n")
-    if mail.startswith((b"From ", b">From ")):  # an mbox line that came with it
-        mail = mail.partition(b"\n")[2]
-    mail = re.sub(rb"^(>*From )", rb">\1", mail, flags=re.MULTILINE)
-    return mail.rstrip(b"\n") + b"\n\n"
+    """Mails as received in one file."""
+    return b"".join(map(mboxrd_entry, raws))
 
 
 def joined(mails: Iterable[tuple[Row, Any]]) -> bytes:

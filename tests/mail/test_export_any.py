@@ -132,7 +132,7 @@ def test_git_reads_what_it_read_before(tmp_path: Path, raw: bytes) -> None:
 def test_whatever_the_mail_what_comes_out_is_a_mail(fuzz_seed: int) -> None:
     fuzzer = Fuzzer(fuzz_seed)
     exported = 0
-    for number in range(2000):
+    for number in range(800):
         raw = fuzzer.mail(number)
         try:
             found = export.read(raw)
@@ -141,4 +141,4 @@ def test_whatever_the_mail_what_comes_out_is_a_mail(fuzz_seed: int) -> None:
                 exported += 1
         except Exception as error:
             raise AssertionError(f"INGESTD_FUZZ_SEED={fuzz_seed}, mail {number}: {raw!r}") from error
-    assert exported > 300
+    assert exported > 100
