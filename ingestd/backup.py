@@ -10,8 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import asyncpg
-
 from ingestd.errors import ConfigError, InputError, UnavailableError
 from ingestd.postgres import Postgres, archive, attach, programs
 from ingestd.store import migrate, upkeep
@@ -105,10 +103,10 @@ async def load(source: Path, directory: Path, bindir: Path | None) -> str:
         await restore.begin(facts["roles"])
         await restore.load(source / DUMP, "pre-data")
         # Before the data, so that it is stored as this server does best.
-        await _do(restore.url, upkeep.COMPRESSION)
+        await restore.run(upkeep.COMPRESSION)
         await restore.load(source / DUMP, "data")
         await restore.load(source / DUMP, "post-data")
-        await _do(restore.url, "ANALYZE")
+        await restore.run("ANALYZE")
         await restore.end()
     finally:
         await server.stop()
@@ -152,11 +150,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-async def _do(url: str, statement: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()

@@ -31,11 +31,6 @@ class Restore:
         self._server = server
         self._bindir = bindir
 
-    @property
-    def url(self) -> str:
-        """Where the new database is until `end`."""
-        return self._at(NEW)
-
     async def begin(self, roles: Sequence[str]) -> None:
         """Make it. `roles` that were granted something are made where they are missing; nobody can log in as them.
 
@@ -52,8 +47,12 @@ class Restore:
 
     async def load(self, file: Path, section: str) -> None:
         """Load a part of a dump: pre-data, data or post-data."""
-        options = ["--exit-on-error", "--no-owner", f"--section={section}", f"--dbname={self.url}"]
+        options = ["--exit-on-error", "--no-owner", f"--section={section}", f"--dbname={self._at(NEW)}"]
         await _run(self._bindir, "pg_restore", [*options, str(file)])
+
+    async def run(self, statement: str) -> None:
+        """Run a statement in the new database."""
+        await self._fetch(NEW, statement)
 
     async def end(self) -> None:
         """Let it be the server's database from now on."""

@@ -69,11 +69,11 @@ async def _log(database: Database, path: Path, recipients: Iterable[str]) -> Asy
     async with database.transaction() as connection:
         here = await audit.delivered(connection, [handover.queue_id for handover in handovers])
         kept = await audit.queue_ids_in_quarantine(connection)
-        kept |= await audit.forgotten(connection, [handover.queue_id for handover in handovers])
+        gone = await audit.forgotten(connection, [handover.queue_id for handover in handovers])
     times = Counter(handover.queue_id for handover in handovers)
     named = {(queue_id, message_id) for queue_id, message_id, _ in here}
-    stored = {(queue_id, row) for queue_id, _, row in here}
-    delivered = {queue_id for queue_id, _ in named}
+    stored = {(queue_id, row) for queue_id, _, row in here} | gone
+    delivered = {queue_id for queue_id, _ in stored}
     for handover in handovers:
         # A log may have the Message-ID otherwise than we read it: then the rows decide that our reply named. Where it
         # named none, in older logs, the queue id alone, if it came once: it comes again after a while.

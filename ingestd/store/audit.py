@@ -67,18 +67,18 @@ async def delivered(connection: AsyncConnection, queue_ids: Sequence[str]) -> se
     return {(queue_id, message_id, id_) for queue_id, message_id, id_ in found}
 
 
-async def forgotten(connection: AsyncConnection, queue_ids: Sequence[str]) -> set[str]:
-    """Which of these queue ids are of forgotten mails, or of copies of them."""
+async def forgotten(connection: AsyncConnection, queue_ids: Sequence[str]) -> set[tuple[str, int]]:
+    """The (queue id, message id that was) of forgotten mails, and of copies of them, with these queue ids."""
     found = await connection.execute(
         text("""
-            SELECT DISTINCT q.id
+            SELECT q.id, t.message
             FROM ingestd.tombstone t
             CROSS JOIN unnest(t.queue_ids) AS q (id)
-            WHERE t.queue_ids && CAST(:ids AS text[])
+            WHERE q.id = ANY (CAST(:ids AS text[]))
         """),
         {"ids": list(queue_ids)},
     )
-    return set(found.scalars())
+    return {(queue_id, message) for queue_id, message in found}
 
 
 async def queue_ids_in_quarantine(connection: AsyncConnection) -> set[str]:

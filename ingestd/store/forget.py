@@ -85,6 +85,7 @@ async def _raise(
             {
                 "id": id_,
                 "list": one.list,
+                "message": one.id,
                 "content_key": one.identity[1],
                 "reason": reason,
                 "queue_ids": queue_ids.get(one.id, []),

@@ -12,7 +12,7 @@ from ingestd.errors import UnavailableError
 from ingestd.mail import Mail
 from ingestd.mail.values import PARSER_VERSION
 from ingestd.series.values import GROUPING_VERSION
-from ingestd.store import announce, events, place, regroup, relinks, remove, rows, save, schema
+from ingestd.store import announce, decisions, events, place, regroup, relinks, remove, rows, save, schema
 from ingestd.store.changes import Changes
 from ingestd.store.events import Event
 from ingestd.store.place import Reading
@@ -190,6 +190,7 @@ async def apply(connection: AsyncConnection, held: Mapping[int, Held], read: Map
     threads = left | touched | {one.thread for one in held.values()}
     log += await regroup.regroup(connection, await _there(connection, threads), anew=True, changes=changes)
     await remove.delete_rows(connection, list(gone), left)
+    await remove.forget_people(connection, {stored[id_].row["submitter"] for id_ in changed})
     await _mark(connection, [id_ for id_ in stored if id_ not in changed])
     for change in changes.mails.values():
         if "thread" in change.fields:
@@ -250,6 +251,7 @@ async def _take_out(
     if not gone:
         return set()
     await relinks.follow(connection, gone)
+    await decisions.follow(connection, gone)
     for id_, into in gone.items():
         changes.mail(id_, held[id_].list, held[id_].key).gone = f"the same mail as {held[into].key} now"
         changes.tie(held[id_].list, (f"i:{rows.identity(*held[id_].identity).hex()}",))

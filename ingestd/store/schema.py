@@ -359,6 +359,7 @@ tombstone = Table(
     metadata,
     _id(),
     _ref("list", "list.id"),
+    _required("message", BigInteger),
     _required("content_key", Text),
     Column("at", TIME, nullable=False, server_default=func.transaction_timestamp()),
     _required("reason", Text),

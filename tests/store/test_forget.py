@@ -173,7 +173,7 @@ async def test_an_audit_does_not_miss_it(store: Store) -> None:
         here = [(found.message_id, found.content_key), ("a@example.org", "0" * 64)]
         assert await audit.stored(connection, here, None) == [True, False]
         assert await audit.stored(connection, here, "other.example.org") == [False, False]
-        assert await audit.forgotten(connection, ["FIRST", "SECOND"]) == {"FIRST"}
+        assert await audit.forgotten(connection, ["FIRST", "SECOND"]) == {("FIRST", 1)}
 
 
 async def test_undo_lets_copies_in_again(store: Store) -> None:
