@@ -55,10 +55,14 @@ class _Reader:
         self.mails: dict[bytes, Mail | None] = {}
         self.errors: dict[bytes, str] = {}
 
-    async def read(self, connection: Connection, held: Mapping[int, Held]) -> None:
-        """Read the deliveries of mails that were not read yet. One that our parser fails on is None, with the error."""
+    async def fetch(self, connection: Connection, held: Mapping[int, Held]) -> dict[bytes, bytes]:
+        """The deliveries of mails that were not read yet: digest -> bytes."""
         new = {digest for one in held.values() for digest in one.deliveries} - self.mails.keys()
-        for digest, raw in (await reparse.raws(connection, new)).items() if new else ():
+        return await reparse.raws(connection, new) if new else {}
+
+    def read(self, raws: Mapping[bytes, bytes]) -> None:
+        """Read deliveries. One that our parser fails on is None, with the error."""
+        for digest, raw in raws.items():
             try:
                 self.mails[digest] = parse(raw)
             except Exception as error:  # noqa: BLE001 - whatever our code fails on stays as it was, and is named
@@ -157,9 +161,10 @@ class Reparse:
     async def attempt(self, messages: Collection[int], after: int | None = None) -> Changes:
         """Read mails in one transaction; a lost connection or a race gets a second chance."""
         reader = _Reader()
-        # Without the lock: this is where the time goes.
         async with self._database.transaction() as connection:
-            await reader.read(connection, await reparse.hold(connection, messages))
+            raws = await reader.fetch(connection, await reparse.hold(connection, messages))
+        reader.read(raws)  # without the lock: this is where the time goes
+        del raws
         try:
             return await self._write(messages, reader, after)
         except engine.FAILURES as error:
@@ -175,10 +180,10 @@ class Reparse:
                 there = await reparse.hold(connection, messages)
                 self.totals.newer.update(one.id for one in there.values() if one.newer)
                 held = {one.id: one for one in there.values() if not one.newer}
-                await reader.read(connection, held)
+                reader.read(await reader.fetch(connection, held))
                 while more := await reparse.involved(connection, held, reader.mails):
                     held |= more
-                    await reader.read(connection, held)
+                    reader.read(await reader.fetch(connection, held))
                 changes = await reparse.apply(connection, held, reader.mails)
                 for one in held.values():
                     for digest in one.deliveries & reader.errors.keys():

@@ -273,13 +273,15 @@ async def status(database: Database) -> dict[str, Any]:
                 SELECT (SELECT count(*) FROM ingestd.list) AS lists,
                        (SELECT count(*) FROM ingestd.message) AS messages,
                        (SELECT count(*) FROM ingestd.message WHERE kind = 'patch') AS patches,
+                       (SELECT count(*) FROM ingestd.message WHERE parser_version < :parser) AS messages_outdated,
                        (SELECT count(*) FROM ingestd.thread) AS threads,
                        (SELECT count(*) FROM ingestd.series) AS series,
                        (SELECT count(*) FROM ingestd.series WHERE NOT complete) AS series_incomplete,
                        (SELECT count(*) FROM ingestd.delivery) AS deliveries,
                        (SELECT count(*) FROM ingestd.quarantine) AS quarantined,
                        (SELECT value FROM ingestd.counter WHERE name = 'event') AS last_event
-            """)
+            """),
+            {"parser": PARSER_VERSION},
         )
         state["counts"] = dict(counts.mappings().one())
         times = await connection.execute(

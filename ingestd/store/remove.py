@@ -57,7 +57,7 @@ async def delete_rows(connection: AsyncConnection, messages: Collection[int], le
         {"messages": list(messages)},
     )
     gone = found.all()
-    await _forget_people(connection, {row.submitter for row in gone})
+    await forget_people(connection, {row.submitter for row in gone})
     empty = {"threads": sorted({*left, *(row.thread for row in gone)})}
     for statement in (
         "DELETE FROM ingestd.thread_alias a USING ingestd.thread t WHERE t.id = a.thread AND",
@@ -73,7 +73,7 @@ async def delete_rows(connection: AsyncConnection, messages: Collection[int], le
         )
 
 
-async def _forget_people(connection: AsyncConnection, people: Collection[int]) -> None:
+async def forget_people(connection: AsyncConnection, people: Collection[int]) -> None:
     """Delete those of `people` whom no mail names any more; the others are called what the mails that are left say."""
     named = """
         SELECT submitter, submitter_name AS name, submitter_email AS email, date FROM ingestd.message
@@ -86,6 +86,7 @@ async def _forget_people(connection: AsyncConnection, people: Collection[int]) -
             DELETE FROM ingestd.person p
             WHERE p.id = ANY (CAST(:people AS bigint[]))
               AND NOT EXISTS (SELECT FROM ({named}) n WHERE n.submitter = p.id)
+              AND NOT EXISTS (SELECT FROM ingestd.triage t WHERE t.submitter = p.id)
         """),
         ids,
     )

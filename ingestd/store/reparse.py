@@ -191,6 +191,7 @@ async def apply(connection: AsyncConnection, held: Mapping[int, Held], read: Map
     threads = left | touched | {one.thread for one in held.values()}
     log += await regroup.regroup(connection, await _there(connection, threads), anew=True, changes=changes)
     await remove.delete_rows(connection, list(gone), left)
+    await remove.forget_people(connection, {stored[id_].row["submitter"] for id_ in changed})
     await _mark(connection, [id_ for id_ in stored if id_ not in changed])
     for change in changes.mails.values():
         if "thread" in change.fields:

@@ -34,7 +34,7 @@ async def roles(connection: AsyncConnection) -> list[str]:
         text("""
             SELECT rolname
             FROM pg_roles
-            WHERE rolname NOT LIKE 'pg\\_%' AND rolname <> current_user AND NOT rolsuper
+            WHERE rolname NOT LIKE 'pg\\_%' AND rolname <> current_user
             ORDER BY rolname COLLATE "C"
         """)
     )

@@ -13,7 +13,7 @@ from ingestd.errors import InputError, UnavailableError
 from ingestd.mail.values import PARSER_VERSION
 from ingestd.series.values import GROUPING_VERSION
 from ingestd.store import schema
-from ingestd.store.engine import Database
+from ingestd.store.engine import FAILURES, Database
 
 REPARSE_LOCK = 0x72657061727365  # of a session; any number, as long as every ingestd uses the same
 
@@ -40,7 +40,10 @@ async def alone(database: Database) -> AsyncIterator[None]:
         try:
             yield
         finally:
-            await connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": REPARSE_LOCK})
+            try:
+                await connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": REPARSE_LOCK})
+            except FAILURES:  # lost, and the lock with it
+                await connection.invalidate()
 
 
 async def position(connection: AsyncConnection, scope: str) -> int:

@@ -15,6 +15,7 @@ from ingestd import ingest, reparse
 from ingestd.errors import InputError, UnavailableError
 from ingestd.mail import Mail
 from ingestd.mail.parse import parse
+from ingestd.mail.values import Kind, Person
 from ingestd.series.values import GROUPING_VERSION
 from ingestd.store import read, relinks, walk
 
@@ -175,6 +176,44 @@ async def test_mails_that_turn_out_to_be_one_become_one(store: Store, monkeypatc
         "SELECT payload FROM ingestd_v1.event WHERE cursor > :cursor AND category = 'message-removed'", cursor=cursor
     )
     assert removed == [{"message": second, "into": first}]
+
+
+async def test_what_was_decided_about_a_mail_holds_for_the_one_that_it_is(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.put_batches([[patch("a@example.org", "[PATCH] x"), patch("b@example.org", "[PATCH] x")]])
+    async with store.database.ingest() as connection:
+        for statement in (
+            "INSERT INTO ingestd.account (username) VALUES ('ann')",
+            "UPDATE ingestd.triage SET state = 'accepted', delegate = 1, commit_ref = 'abc' WHERE message = 2",
+            "INSERT INTO ingestd.patch_check (message, account, state, context) VALUES (2, 1, 'fail', 'ci')",
+            "INSERT INTO ingestd.comment_triage (message, addressed) VALUES (2, true)",
+            "INSERT INTO ingestd.bundle (account, list, name) SELECT 1, id, 'mine' FROM ingestd.list",
+            "INSERT INTO ingestd.bundle_patch (bundle, message, position) VALUES (1, 2, 1)",
+        ):
+            await connection.execute(text(statement))
+    await run(store)
+    use(monkeypatch, lambda raw: parse(raw.replace(b"<b@example.org>", b"<a@example.org>")))
+    await run(store)
+    assert await store.ask("SELECT message, state, delegate, commit_ref, verdict FROM ingestd.triage") == [
+        (1, "accepted", 1, "abc", "fail")
+    ]
+    for table in ("patch_check", "comment_triage", "bundle_patch"):
+        assert await store.ask(f"SELECT message FROM ingestd.{table}") == [1], table
+
+
+async def test_people_whom_no_mail_names_any_more_go(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    bob = mail("b@example.org", "y", author="Bob <bob@x.org>")
+    await store.put_batches([[patch("a@example.org", "[PATCH] x"), bob]])
+
+    def other(raw: bytes) -> Mail:
+        found = parse(raw)
+        return found._replace(submitter=Person("Zoe", "zoe@x.org"), kind=Kind.REPLY if found.diff else found.kind)
+
+    use(monkeypatch, other)
+    await run(store)
+    # Who sent what was a patch once stays, with what people decided about it.
+    assert sorted(await store.ask("SELECT email FROM ingestd.person")) == ["ann@example.org", "zoe@x.org"]
 
 
 async def test_a_word_that_a_mail_belongs_to_itself_goes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
