@@ -20,6 +20,7 @@ _SIGNS = frozenset(
 _LOUD = "-dI*@oncrsiBFG"  # their first characters
 _QUIET = re.compile(f"[^{_LOUD}]*")
 _HUNK_LINES = re.compile("[-+ ]*")
+_REMOVED, _ADDED = re.compile("-+"), re.compile(r"\++")
 _CONTEXT_MARKS = frozenset("*!+- \\")
 _CONTEXT_RULE = "***************"
 
@@ -285,6 +286,13 @@ class _Splitter:
         remarks = 0
         plain = True
         while at < last:
+            # Where one side has all its lines, more of them end nothing.
+            if left <= 0 < right and (run := _REMOVED.match(marks, at)):
+                left -= run.end() - at
+                at = run.end()
+            elif right <= 0 < left and (run := _ADDED.match(marks, at)):
+                right -= run.end() - at
+                at = run.end()
             end = min(at + max(left, right, 1), last)  # no line counts for more than one on a side
             added, removed = marks.count("+", at, end), marks.count("-", at, end)
             context = marks.count(" ", at, end)
