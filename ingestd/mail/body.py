@@ -7,8 +7,12 @@ from ingestd.mail.values import Parts
 _IN_BODY = re.compile(r">?(From|Subject|Date)[ \t]*:[ \t]*(.*)", re.IGNORECASE)
 _ANY_HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,60}[ \t]*:")
 _FROM_LINE = re.compile(r"[ >]{0,2}From [0-9a-f]{40} Mon Sep 17 00:00:00 2001\s*\Z")
-_STAT_LINE = re.compile(r" \S.{0,500}\| +(?:\d+|Bin|Unmerged)\b| \d+ files? changed\b| (?:create|delete) mode \d|"
-                        r" (?:rename|copy|rewrite) .{1,500}\(\d+%\)| mode change \d")  # fmt: skip
+_SEPARATOR = re.compile(r"\n---[ \t]*(?=\n|\Z)")
+_STAT_LINE = (
+    r" (?:\S.{0,500}\| +(?:\d+|Bin|Unmerged)\b|\d+ files? changed\b|(?:create|delete) mode \d|"
+    r"(?:rename|copy|rewrite) .{1,500}\(\d+%\)|mode change \d)"
+)
+_STAT = re.compile(rf"\n{_STAT_LINE}.*(?:\n(?:{_STAT_LINE}| \.\.\.).*)*")
 _DEEPEST = 200  # lines; a pasted patch begins above
 
 
@@ -20,20 +24,13 @@ def read(message: str) -> Parts:
     """
     lines = message.split("\n")
     headers, at = _in_body(lines, pasted="From" in message or "Subject" in message)
-    end = next(
-        (place for place, line in enumerate(lines[at:], at) if line[:3] == "---" and is_separator(line)), len(lines)
-    )
-    below = lines[end + 1 :]
-    stat = next((place for place, line in enumerate(below) if _STAT_LINE.match(line)), len(below))
-    stat_end = stat
-    while stat_end < len(below) and (_STAT_LINE.match(below[stat_end]) or below[stat_end].startswith(" ...")):
-        stat_end += 1
-    return Parts(
-        in_body=headers,
-        message="\n".join(lines[at:end]).strip("\n").rstrip(),
-        notes="\n".join(below[:stat] + below[stat_end:]).strip("\n").rstrip(),
-        diffstat="\n".join(below[stat:stat_end]),
-    )
+    text = "\n" + message
+    start = sum(map(len, lines[:at])) + at  # the line end in front of the message's first line
+    separator = _SEPARATOR.search(text, start)
+    said, below = (text[start : separator.start()], text[separator.end() :]) if separator else (text[start:], "")
+    stat = _STAT.search(below)
+    notes, diffstat = (below[: stat.start()] + below[stat.end() :], stat.group()[1:]) if stat else (below, "")
+    return Parts(headers, said.strip("\n").rstrip(), notes.strip("\n").rstrip(), diffstat)
 
 
 def is_separator(line: str) -> bool:

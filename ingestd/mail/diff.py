@@ -15,10 +15,12 @@ _BELOW_OPENING = (*_EXTENDED, "--- ", "*** ", "=====", "RCS file:", "diff ", "In
 # Every line that may begin or end a diff, a hunk or a file, or say something of a file, begins with one of these.
 _SIGNS = frozenset(
     ("--- ", "diff", "Inde", "*** ", "@@ -", "old ", "new ", "dele", "copy", "rena", "simi", "diss", "inde", "Bina",
-     "File", "GIT ", "-- ")
+     "File", "GIT ")
 )  # fmt: skip
-_QUIET = re.compile("[^-dI*@oncrsiBFG]*")  # first characters of lines that are none of them
+_LOUD = "-dI*@oncrsiBFG"  # their first characters
+_QUIET = re.compile(f"[^{_LOUD}]*")
 _HUNK_LINES = re.compile("[-+ ]*")
+_REMOVED, _ADDED = re.compile("-+"), re.compile(r"\++")
 _CONTEXT_MARKS = frozenset("*!+- \\")
 _CONTEXT_RULE = "***************"
 
@@ -91,11 +93,11 @@ def marks_of(lines: list[str]) -> str:
 
 def sign(lines: list[str], marks: str, at: int) -> int:
     """The first line from `at` on that may say something of a diff; the number of lines when there is none."""
-    if at < len(lines) and lines[at][:4] not in _SIGNS:
-        quiet = _QUIET.match(marks, at)
-        at = quiet.end() if quiet else at
-        while at < len(lines) and lines[at][:4] not in _SIGNS:
-            at += 1
+    while at < len(lines) and lines[at][:4] not in _SIGNS:
+        at += 1
+        if marks[at : at + 1] not in _LOUD:
+            quiet = _QUIET.match(marks, at)
+            at = quiet.end() if quiet else at
     return at
 
 
@@ -284,6 +286,13 @@ class _Splitter:
         remarks = 0
         plain = True
         while at < last:
+            # Where one side has all its lines, more of them end nothing.
+            if left <= 0 < right and (run := _REMOVED.match(marks, at)):
+                left -= run.end() - at
+                at = run.end()
+            elif right <= 0 < left and (run := _ADDED.match(marks, at)):
+                right -= run.end() - at
+                at = run.end()
             end = min(at + max(left, right, 1), last)  # no line counts for more than one on a side
             added, removed = marks.count("+", at, end), marks.count("-", at, end)
             context = marks.count(" ", at, end)
@@ -317,12 +326,16 @@ class _Splitter:
             self._hold(line, _SUSPECT)
 
     def _binary(self, line: str) -> None:
-        if line[:4] not in _SIGNS:
-            self.out += self._quiet()
-        elif line.startswith("diff") or line == "-- ":
+        if line.startswith("diff") or line == "-- ":
             self._hold(line, _SUSPECT)
-        else:
+        elif line[:4] in _SIGNS:
             self._take(line)
+        else:
+            data = self._quiet()
+            if "-- " in data:
+                self.at -= len(data) - data.index("-- ")
+                del data[data.index("-- ") :]
+            self.out += data
 
     def _context(self, line: str) -> None:
         start = at = self.at

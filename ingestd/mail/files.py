@@ -105,7 +105,7 @@ def of(diff: Diff) -> tuple[File, ...]:
         elif line.startswith("Index: "):
             _finish(found, draft)
             draft = _Draft(index=_path(line[7:]))
-        elif draft is not None and line[0] not in "-*@":
+        elif draft is not None and line[0] not in "-*@" and not line.startswith("diff "):
             _extended(draft, line)
         at = sign(lines, marks, at)
     _finish(found, draft)

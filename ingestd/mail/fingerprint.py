@@ -122,6 +122,8 @@ class _PatchId:
         if not self.begun or self.binary:
             self.at = _end(self.runs.outside, marks, start, len(marks))
             return self.at > start
+        if self.before == self.after == 0:
+            return False
         if self.before == -1:
             end = _end(self.runs.header, marks, start, len(marks))
         else:

@@ -91,7 +91,8 @@ def _apart(lines: list[str]) -> tuple[list[str], Sequence[str], Sequence[str]]:
     names = list(map(_names.__getitem__, sent))
     if not all(colons):
         names = [name if colon else "" for name, colon in zip(names, colons, strict=True)]
-    names += [_names[line[: max(line.find(":"), 0)]] for line in lines[MAX_FIELDS:]]
+    else:
+        names += [_names[line[: max(line.find(":"), 0)]] for line in lines[MAX_FIELDS:]]
     return names, sent, values
 
 

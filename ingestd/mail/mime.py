@@ -288,6 +288,7 @@ def _base64(body: bytes) -> tuple[bytes, list[str]]:
 
 
 def _uuencoded(body: bytes) -> bytes:
+    """Decode. A line that is shorter than it says gives what it has: the rest would be NUL, and make much of little."""
     chunks = []
     inside = False
     for line in body.split(b"\n"):
@@ -297,11 +298,12 @@ def _uuencoded(body: bytes) -> bytes:
             break
         elif inside and line.strip():
             try:
-                chunks.append(binascii.a2b_uu(line))
-            except binascii.Error:
+                data = binascii.a2b_uu(line)
+            except binascii.Error:  # it is longer than it says
                 width = (((line[0] - 32) & 63) * 4 + 5) // 3
                 try:
-                    chunks.append(binascii.a2b_uu(line[:width]))
+                    data = binascii.a2b_uu(line[:width])
                 except binascii.Error:
                     continue
+            chunks.append(data[: (len(line) - 1) * 3 // 4])
     return b"".join(chunks) or body

@@ -31,6 +31,7 @@ FORMER_ID_HEADERS = (
     "x-original-message-id",
 )
 
+_MORE_CR = re.compile(rb"(?<!\r)\r+(?=\n|\Z)")
 _NO_PARTS = Parts()
 
 
@@ -114,7 +115,7 @@ def plain(raw: bytes) -> bytes:
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n")
         if b"\r\n" in data or data.endswith(b"\r"):
-            data = b"\n".join(line.rstrip(b"\r") for line in data.split(b"\n"))
+            data = _MORE_CR.sub(b"", data)
     if data.startswith((b"From ", b">From ")):
         data = data[data.find(b"\n") + 1 :] if b"\n" in data else b""
     if not data.endswith(b"\n"):

@@ -12,6 +12,8 @@ _PATCH_NAMES = (".patch", ".diff", ".patch.txt", ".diff.txt")
 HTML = "text made from HTML"
 _FILE_LINE = re.compile(r"^(?:diff --git|Index:|---|\+\+\+|\*\*\*) [^\n]*\n", re.MULTILINE)
 
+_MORE_CR = re.compile(r"(?<!\r)\r+(?=\n|\Z)")
+
 # format=flowed (RFC 3676)
 _NOT_STUFFED = re.compile(r"\n (?![ >\n]|\Z|From)")
 _FOLDED = re.compile(r"(\ndiff --git [^\n]* )\n([^\n]*)")  # the only line of a diff that may be joined
@@ -131,7 +133,7 @@ def lf(text: str) -> str:
     """CRLF to LF, however many CR a line ends with; CR elsewhere stays."""
     text = text.replace("\r\n", "\n")
     if "\r\n" in text:
-        text = "\n".join(line.rstrip("\r") for line in text.split("\n"))
+        text = _MORE_CR.sub("", text)
     return text
 
 

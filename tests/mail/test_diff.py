@@ -51,6 +51,30 @@ def test_every_kind_of_diff_is_found(text: str) -> None:
     assert _split(MESSAGE + text + SIGNATURE) == (MESSAGE, text, SIGNATURE + "\n")
 
 
+@pytest.mark.parametrize(
+    ("header", "lines", "taken"),
+    [
+        ("-1 +1", "+a\n+b\n+c\n-d\n+e\n", 4),  # the new side is full long before the old one
+        ("-1 +1", "-a\n-b\n-c\n+d\n-e\n", 4),
+        ("-1,2 +1", "-a\n-b\n+c\n+d\n", 3),
+        ("-0,0 +0,0", "+a\n+b\n", 1),
+        ("-1,2 +1,2", "-a\n\n+b\n c\n", 3),
+    ],
+)
+def test_a_hunk_ends_with_the_line_that_fills_both_sides(header: str, lines: str, taken: int) -> None:
+    found = diff.split(f"--- a/f\n+++ b/f\n@@ {header} @@\n{lines}").diff
+    assert found is not None
+    assert found.hunks[2].end == 3 + taken
+
+
+def test_a_signature_ends_binary_data_and_context_diffs() -> None:
+    for above in (
+        "diff --git a/x b/x\nindex 000..1ab\nGIT binary patch\nliteral 1\nIcmZPo\n-a\n",
+        "*** a/f\n--- b/f\n***************\n*** 1 ****\n- a\n--- 1 ----\n",
+    ):
+        assert _split(f"{above}-- \n2.39.5\n") == ("", above, "-- \n2.39.5\n\n")
+
+
 def test_blank_context_lines_that_lost_their_blank_count() -> None:
     text = "--- a/f\n+++ b/f\n@@ -1,4 +1,4 @@\n a\n\n-b\n+c\n d\n"
     split = diff.split(MESSAGE + text + SIGNATURE)

@@ -8,7 +8,7 @@ import quopri
 import pytest
 from mails import diff
 
-from ingestd.mail import charset, mime, text
+from ingestd.mail import charset, markup, mime, text
 from ingestd.mail.parse import parse
 from ingestd.mail.values import Kind
 
@@ -130,6 +130,23 @@ def test_html_only_mail_becomes_text_and_says_so() -> None:
     )
     assert mail.content == "Hello all,\ntwo < three"
     assert "text made from HTML" in mail.defects
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("a<b>b</b>c<i\n>d", "abcd"),
+        ("a\nb<br>c\n<pre>d\n e</pre>f\ng", "a b\nc\nd\ne\nf g"),
+        ("a<p <b>c", "a\nc"),  # one tag
+        ("a<!-- <p> --><!-->b-->c<!-- d", "ac"),
+        ("a<script>b</style>c<p </script>d</script e>f<style>g", "af"),
+        ("a<header>b<pr>c<h7>d<h1>e<P1>f", "abcd\nef"),
+        ("a</script>b<br", "ab"),
+        ("a  \u00a0b<p><p><p>&lt;&amp;", "a b\n\n<&"),
+    ],
+)
+def test_text_of_html(source: str, expected: str) -> None:
+    assert markup.text(source) == f"{expected}\n"
 
 
 def test_html_whose_only_plain_part_is_the_lists_footer() -> None:
@@ -259,6 +276,12 @@ def test_a_whole_mail_of_octets_that_is_text_is_read() -> None:
 )
 def test_charsets(data: bytes, declared: str | None, expected: str, used: str, lossy: bool) -> None:
     assert charset.decode(data, declared) == (expected, used, lossy)
+
+
+def test_uuencoded_lines_that_are_cut_off_give_what_they_have() -> None:
+    lines = (b"#0V%T", b"#0V%T!!", b"M0V%T", b"M", b"!0P")  # whole, too long, cut off, no more than a length, one byte
+    encoded = b"\n".join((b"begin 644 x", *lines, b"end"))
+    assert mime.transfer_decode(encoded, "x-uuencode") == (b"CatCatCatC", [])
 
 
 def test_a_latin_1_letter_loses_no_patch() -> None:
