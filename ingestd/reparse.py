@@ -255,16 +255,22 @@ class Rehearsal:
         return list(groups.values())
 
     async def _join(self, group: Sequence[tuple[set[int], Changes]]) -> tuple[set[int], Changes]:
-        """Try several parts at once; as they were, one after the other, where they are too many for a transaction."""
+        """Try several parts at once; where that is too much, or fails, what each of them alone would change."""
         messages = set().union(*(mails for mails, _ in group))
-        joined = Changes()
-        if len(messages) <= MOST_TOGETHER:
-            with contextlib.suppress(TimeoutError):
-                joined = await self._reparse.attempt(messages)
-                for _, changes in group:
-                    joined.ties |= changes.ties
-                return messages, joined
-        self._reparse.totals.parted += len(messages)
+        joined = await self._at_once(messages) if len(messages) <= MOST_TOGETHER else None
+        if joined is None:
+            self._reparse.totals.parted += len(messages)
+            joined = Changes()
+            for _, changes in group:
+                joined.follow(changes)
         for _, changes in group:
-            joined.follow(changes)
+            joined.ties |= changes.ties
         return messages, joined
+
+    async def _at_once(self, messages: Collection[int]) -> Changes | None:
+        try:
+            return await self._reparse.attempt(messages)
+        except Exception as error:
+            if not _is_of_a_mail(error, len(messages)):
+                raise
+            return None

@@ -36,7 +36,7 @@ def read_slowly(raw: bytes) -> Mail:
 ingest.parse = read_otherwise  # type: ignore[attr-defined]
 reparse.parse = read_slowly  # type: ignore[attr-defined]
 if PAUSE:
-    walk.MOST_MAILS = 5
+    walk.MOST_MAILS = walk.WHOLE = 5
 if __name__ == "__main__":
     sys.argv[0] = "ingestd"
     cli.main()

@@ -17,7 +17,8 @@ from ingestd.store.engine import FAILURES, Database
 
 REPARSE_LOCK = 0x72657061727365  # of a session; any number, as long as every ingestd uses the same
 
-MOST_MAILS = 100  # in a batch, unless a single thread has more
+MOST_MAILS = 50  # in a batch, unless a single thread has more: live mail waits while one is written
+WHOLE = 300  # mails of a thread that is read at once
 MOST_BYTES = 8 * 1024 * 1024
 
 
@@ -99,7 +100,7 @@ async def names(connection: AsyncConnection) -> dict[int, str]:
 async def following(connection: AsyncConnection, scope: str, after: int, ahead: Collection[int]) -> Batch | None:
     """The next mails above the id `after`, their threads whole, without those of `ahead`; None at the end.
 
-    Threads go whole, so that nobody sees half of a series read by the new rules; one of more than MOST_MAILS goes in
+    Threads go whole, so that nobody sees half of a series read by the new rules; one of more than WHOLE mails goes in
     slices.
     """
     found = await connection.execute(
@@ -136,7 +137,7 @@ async def following(connection: AsyncConnection, scope: str, after: int, ahead: 
         if row.id in done or row.id not in members[row.thread]:
             continue
         whole = members[row.thread]
-        taken = whole if len(whole) <= MOST_MAILS else {row.id: whole[row.id]}
+        taken = whole if len(whole) <= WHOLE else {row.id: whole[row.id]}
         mails, size = mails + len(taken), size + sum(taken.values())
         if threads and (mails > MOST_MAILS or size > MOST_BYTES):
             after = row.id - 1

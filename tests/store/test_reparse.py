@@ -395,7 +395,8 @@ async def test_any_change_ends_where_a_fresh_import_ends(
     mails = made.deliveries(made.mailing_list())
     use(monkeypatch, mutation(-1 - seed) if seed % 2 else parse)
     await store.put_batches([mails])
-    monkeypatch.setattr(walk, "MOST_MAILS", dice.choice((3, 10, 50)))
+    for bound in ("MOST_MAILS", "WHOLE"):
+        monkeypatch.setattr(walk, bound, dice.choice((3, 10, 50)))
     use(monkeypatch, mutation(seed))
     before = await store.contents()
     await run(store, rehearse=True)
@@ -414,7 +415,7 @@ async def test_a_change_within_threads_is_rehearsed_truly_and_nothing_else_chang
     store: Store, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     await store.put_batches([made.deliveries(made.mailing_list())])
-    monkeypatch.setattr(walk, "MOST_MAILS", random.Random(seed).choice((30, 60, 100)))
+    monkeypatch.setattr(walk, "MOST_MAILS", random.Random(seed).choice((3, 10, 50)))
     use(monkeypatch, mutation(seed, 3))
     before = [json.loads(line) for line in await store.dump()]
     known = await ids(store)
