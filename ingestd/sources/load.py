@@ -31,7 +31,7 @@ PARSED = ingest.ARCHIVE_MAILS // CHUNK_MAILS  # chunks that are parsed, or wait 
 # A batch holds the ingest lock, and live mail waits for it, which gets it next: seconds that a batch may take while
 # there is other mail, and while there is none. While there is, we leave the lock alone for as long as we held it.
 HOLD = 0.05
-QUIET_HOLD = 1.0
+QUIET_HOLD = 0.25
 FEWEST = 10  # mails in a batch, however slow it is
 
 TRIES = 6
