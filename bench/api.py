@@ -124,6 +124,7 @@ REQUESTS = {
     "by hash": "/api/1.2/patches/?hash=00",
     "by submitter": "/api/1.2/patches/?submitter=person77@example.org",
     "the middle page": "/api/1.2/patches/?page={middle}",
+    "the page after it": "/api/1.2/patches/?page={after}",
     "the last page": "/api/1.2/patches/?page=last",
     "newest version, 250": "/api/1.4/patches/?per_page=250",
     "a patch": "/api/1.2/patches/{patch}/",
@@ -202,7 +203,7 @@ async def measure(database: Database, requests: int) -> None:
     server = Server(make(database, database, Settings()))
     server.open(("127.0.0.1", 0))
     task = asyncio.create_task(server.run())
-    where = {"patch": patch, "middle": count // 60, "event": last - 5000}
+    where = {"patch": patch, "middle": count // 60, "after": count // 60 + 1, "event": last - 5000}
     print(f"{'request':26} {'first':>8} {'p50':>8} {'p95':>8}   {'SQL p50':>8} {'SQL p95':>8}  queries  (ms)")
     for name, path in REQUESTS.items():
         whole, inside, queries = [], [], 0

@@ -77,17 +77,17 @@ class Service:
         except engine.FAILURES as error:
             answer = _failed(request, error)
         except Exception as error:
-            log.exception("request_failed", path=request.scope["path"], error=repr(error))
+            log.exception("request_failed", path=_path(request), error=repr(error))
             answer = Answer({"detail": "An error of ours, which is in the log."}, 500)
         return respond(request, answer, manner)
 
     async def _answer(self, request: Request, manner: Manner) -> Answer | File | Redirect:
         query = _query(request)
         path = request.scope["path"]
-        host = request.client.host if request.client else ""
-        if not _is_near(host):
-            self._requests.check(host)
-            self._requests.take(host)
+        peer = _peer(request)
+        if peer is not None:
+            self._requests.check(peer)
+            self._requests.take(peer)
         found = PATH.fullmatch(path)
         if found is not None:
             manner.kind = negotiate.form(query, request.headers.get("accept", ""))
@@ -97,17 +97,22 @@ class Service:
         raise missing()
 
     async def _account(self, request: Request) -> Account | None:
-        """Who asks. An address that was often wrong has to wait."""
+        """Who asks. An address that was often wrong has to wait.
+
+        For a write the primary is asked: a replica may not know yet that a token was revoked.
+        """
         said = request.headers.get("authorization")
-        host = request.client.host if request.client else ""
         if said is None:
             return None
-        self._logins.check(host)
+        peer = _peer(request)
+        if peer is not None:
+            self._logins.check(peer)
+        reads = request.method in ("GET", "HEAD", "OPTIONS")
         try:
-            return await login.account_of(self._site.reader, said)
+            return await login.account_of(self._site.reader if reads else self._site.database, said)
         except RefusalError:
-            if not _is_near(host):
-                self._logins.take(host)
+            if peer is not None:
+                self._logins.take(peer)
             raise
 
     async def _file(
@@ -171,8 +176,7 @@ class Service:
 
     def _check_safe(self, request: Request) -> None:
         """RefusalError for a write whose token others may have read on its way."""
-        near = _is_near(request.client.host if request.client else "")
-        if not (near or request.scope["scheme"] == "https" or self._settings.insecure_writes):
+        if not (_peer(request) is None or request.scope["scheme"] == "https" or self._settings.insecure_writes):
             raise RefusalError(403, "Writes are taken over HTTPS only.")
 
     def base(self, request: Request) -> str:
@@ -183,17 +187,26 @@ class Service:
         return f"{request.url.scheme}://{host if HOST.fullmatch(host) else 'localhost'}"
 
 
-def _is_near(host: str) -> bool:
-    """Whether it is an address of this machine."""
+def _peer(request: Request) -> str | None:
+    """Who asks, for counting: an address, or a network where one has a whole network. None: this machine itself."""
+    host = request.client.host if request.client else ""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
-        return False
+        return host
+    if address.is_loopback:
+        return None
+    return host if address.version == 4 else str(ipaddress.ip_network((int(address), 64), strict=False))
+
+
+def _path(request: Request) -> str:
+    """What was asked for, as it may stand in a log: a line of its own cannot be made with it."""
+    return ascii(request.scope["path"])[1:-1][:500]
 
 
 def _failed(request: Request, error: BaseException) -> Answer:
     """What the database's refusal means."""
-    path, fault = request.scope["path"], engine.judge(error)
+    path, fault = _path(request), engine.judge(error)
     if fault is engine.Fault.DATA:
         log.warning("request_refused", path=path, error=engine.reason(error))
         return Answer({"detail": "The database cannot take what the request says."}, 400)

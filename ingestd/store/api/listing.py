@@ -1,5 +1,6 @@
 """Lists: which rows fit, in which order, how many there are, and the ids on one page of them."""
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -96,7 +97,7 @@ class Counts:
     So nothing is counted twice, and who goes from page to page never makes the server walk over what is behind.
     """
 
-    _lists: OrderedDict[object, _Known] = field(default_factory=OrderedDict)
+    _lists: OrderedDict[bytes, _Known] = field(default_factory=OrderedDict)
 
     async def known(
         self,
@@ -110,7 +111,8 @@ class Counts:
         rows = f"SELECT count(*) FROM {listing.source} WHERE {condition}"
         if listing.growth is None:
             return _Known(count=int(await connection.scalar(text(rows), parameters)))
-        key = (listing.name, condition, repr(sorted(parameters.items())))
+        said = repr((listing.name, condition, sorted(parameters.items())))
+        key = hashlib.sha256(said.encode("utf-8", "surrogatepass")).digest()  # what people ask may be long
         before = self._lists.get(key, _Known())
         moved: set[str] = set()
         for name, _ in wanted.filters:
@@ -143,7 +145,7 @@ class Counts:
         self._keep(key, now)
         return now
 
-    def _keep(self, key: object, now: _Known) -> None:
+    def _keep(self, key: bytes, now: _Known) -> None:
         """Remember what is newer than what is remembered: another request may have been faster."""
         if now.event >= self._lists.get(key, now).event:
             self._lists[key] = now
