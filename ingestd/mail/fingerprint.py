@@ -71,6 +71,7 @@ class _PatchId:
 
     def __init__(self, diff: Diff) -> None:
         self.lines = diff.lines
+        self.hunks = diff.hunks
         self.marks = marks_of(diff.lines)
         self.commits = _COMMIT_LINE.search("\n" + diff.text) is not None
         self.runs = _RUNS[self.commits]
@@ -123,7 +124,7 @@ class _PatchId:
             self.at = _end(self.runs.outside, marks, start, len(marks))
             return self.at > start
         if self.before == self.after == 0:
-            return False
+            return self._hunk()
         if self.before == -1:
             end = _end(self.runs.header, marks, start, len(marks))
         else:
@@ -137,6 +138,16 @@ class _PatchId:
         self.pending += self.lines[start:end]
         self.at = end
         return end > start
+
+    def _hunk(self) -> bool:
+        """Take the hunk that begins here where its lines are as git writes them: its header needs no second reading."""
+        hunk = self.hunks.get(self.at)
+        if hunk is None or not hunk.plain:
+            return False
+        lines = self.lines[self.at + 1 : hunk.end]
+        self.pending += [line for line in lines if line[:1] != "\\"] if hunk.remarks else lines
+        self.at = hunk.end
+        return True
 
     def _take(self, line: str) -> bool:
         """One line of a patch; False where the patch ends with it."""

@@ -127,6 +127,13 @@ def test_files_are_those_of_numstat(repository: Path, option: str) -> None:
         assert sorted(ours) == sorted(expected), (option, revision)
 
 
+def test_patch_id_of_a_hunk_at_a_line_of_many_digits(tmp_path: Path) -> None:
+    text = f"diff --git a/f b/f\n{SMALL}@@ -{'9' * 23},3 +7,2 @@\n a\n-b\n c\n"
+    found = diff.split(text).diff
+    assert found is not None
+    assert fingerprint.patch_id(found) == _patch_id(text.encode(), tmp_path)
+
+
 DIFF_LINES = st.sampled_from(
     [
         "diff --git a/f b/f", "diff --git a/g b/g", "index 1234567..89abcde 100644", "index 1..2", "--- a/f",
