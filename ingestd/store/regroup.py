@@ -5,34 +5,21 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Row as RowOf
 from sqlalchemy import bindparam, delete, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ingestd.series import group
-from ingestd.series.values import GROUPING_VERSION, POSTED, Fact, Series, Thread
-from ingestd.store import announce, heads, revisions, rows, schema
+from ingestd.series.values import GROUPING_VERSION, POSTED, Series, Thread
+from ingestd.store import announce, facts, heads, revisions, rows, schema
 from ingestd.store.changes import Changes, Member, Ref
 from ingestd.store.events import Event
+from ingestd.store.facts import Stored
 from ingestd.store.heads import MemberRow
 from ingestd.store.rows import Row
 
 Place = tuple[int, str, int | None, int | None]  # of a mail: id, key, parent, about
 
 SUBJECTS = {"patch", "cover", "pull"}  # what a reply's trailers can be about
-
-
-@dataclass(frozen=True, slots=True)
-class _Mail:
-    """A stored mail of a thread that is regrouped."""
-
-    id: int
-    fact: Fact
-    list: int
-    key: str
-    parent: int | None
-    about: int | None
-    pulls: bool
 
 
 @dataclass(slots=True)
@@ -116,7 +103,7 @@ async def regroup(
     threads = await _ours(connection, threads)
     if not threads:
         return []
-    mails = await _load_mails(connection, threads)
+    mails = await facts.load(connection, threads)
     old = await _load_series(connection, threads)
     new: list[_New] = []
     moved: list[Place] = []
@@ -159,7 +146,7 @@ async def _ours(connection: AsyncConnection, threads: Collection[int]) -> set[in
 
 async def reasons(connection: AsyncConnection, thread: int) -> dict[str, str]:
     """Key of a mail in a series of `thread` -> why it is there."""
-    mails = await _load_mails(connection, [thread])
+    mails = await facts.load(connection, [thread])
     return {
         key: reason
         for members in mails.values()
@@ -167,97 +154,9 @@ async def reasons(connection: AsyncConnection, thread: int) -> dict[str, str]:
     }
 
 
-async def fact(connection: AsyncConnection, message: int) -> Fact:
-    """What grouping knows of a stored mail, with what a human said of it."""
-    found = await connection.execute(select(schema.message.c.thread).where(schema.message.c.id == message))
-    mails = await _load_mails(connection, [found.scalar_one()])
-    return next(mail.fact for members in mails.values() for mail in members if mail.id == message)
-
-
-async def _load_mails(connection: AsyncConnection, threads: Collection[int]) -> dict[tuple[int, int], list[_Mail]]:
-    """The mails of `threads`, by (list, thread)."""
-    m, p, word, target = schema.message, schema.patch, schema.relink, schema.message.alias("target")
-    found = await connection.execute(
-        select(
-            *(m.c.id, m.c.list, m.c.thread, m.c.key, m.c.parent, m.c.about),
-            *(m.c.message_id, m.c.content_key, m.c.kind, m.c.date, m.c.author_name, m.c.author_email),
-            *(m.c.sender_email, m.c.name, m.c.title, m.c.tags, m.c.number, m.c.total, m.c.version),
-            *(m.c.version_written, m.c.reroll, m.c.resend, m.c.reply, m.c.in_reply_to, m.c.references),
-            *(
-                m.c.former_ids,
-                m.c.sender_name,
-                m.c.munged,
-                p.c.diff.isnot(None).label("has_diff"),
-                p.c.patch_id,
-                p.c.change_id,
-                p.c.pull_url.isnot(None).label("pulls"),
-                target.c.message_id.label("belongs_id"),
-                target.c.content_key.label("belongs_content"),
-            ),
-        )
-        .outerjoin(p, p.c.message == m.c.id)
-        .outerjoin(word, word.c.message == m.c.id)
-        .outerjoin(target, target.c.id == word.c.target)
-        .where(m.c.thread.in_(threads))
-    )
-    stored = found.all()
-    supersedes = await _superseded(connection, [row.id for row in stored])
-    mails: dict[tuple[int, int], list[_Mail]] = defaultdict(list)
-    for row in stored:
-        mail = _Mail(
-            row.id, _fact(row, supersedes.get(row.id, ())), row.list, row.key, row.parent, row.about, row.pulls
-        )
-        mails[row.list, row.thread].append(mail)
-    return mails
-
-
-async def _superseded(connection: AsyncConnection, messages: Collection[int]) -> dict[int, tuple[str, ...]]:
-    """Message id -> the Message-IDs it says it supersedes."""
-    found = await connection.execute(
-        text("""
-            SELECT message, array_agg(target ORDER BY position)
-            FROM ingestd.link
-            WHERE message = ANY (CAST(:messages AS bigint[])) AND type IN ('supersedes', 'obsoletes')
-            GROUP BY message
-        """),
-        {"messages": list(messages)},
-    )
-    return {message: tuple(targets) for message, targets in found}
-
-
-def _fact(row: RowOf[*tuple[Any, ...]], supersedes: tuple[str, ...]) -> Fact:
-    return Fact(
-        message_id=row.message_id,
-        content_key=row.content_key,
-        kind=row.kind,
-        date=row.date,
-        author_name=row.author_name,
-        author_email=row.author_email,
-        sender_email=row.sender_email,
-        name=row.name,
-        title=row.title,
-        tags=tuple(row.tags),
-        number=row.number,
-        total=row.total,
-        version=row.version,
-        version_written=row.version_written,
-        reroll=row.reroll,
-        resend=row.resend,
-        reply=row.reply,
-        in_reply_to=tuple(row.in_reply_to),
-        references=tuple(row.references),
-        former_ids=tuple(row.former_ids),
-        has_diff=row.has_diff,
-        patch_id=row.patch_id,
-        change_id=row.change_id,
-        supersedes=supersedes,
-        sender_name=row.sender_name,
-        munged=row.munged,
-        belongs=None if row.belongs_id is None else (row.belongs_id, row.belongs_content),
-    )
-
-
-def _moved(members: Collection[_Mail], grouped: Thread, ids: Mapping[str, int], changes: Changes | None) -> list[Place]:
+def _moved(
+    members: Collection[Stored], grouped: Thread, ids: Mapping[str, int], changes: Changes | None
+) -> list[Place]:
     """The mails of a thread whose key, parent or about are others now."""
     # All that stands in a series, too: covers without a number, and what a human put there.
     subjects = {grouped.keys[mail.fact.identity] for mail in members if mail.fact.kind in SUBJECTS} | set(
@@ -284,7 +183,7 @@ def _moved(members: Collection[_Mail], grouped: Thread, ids: Mapping[str, int], 
     return moved
 
 
-def _commented(members: Collection[_Mail], moved: Collection[Place]) -> list[Event]:
+def _commented(members: Collection[Stored], moved: Collection[Place]) -> list[Event]:
     """What is said of the mails that answer a patch or a cover now, and did not before."""
     of = {mail.id: mail for mail in members}
     log: list[Event] = []

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ingestd.errors import InputError
 from ingestd.series import link, word
-from ingestd.store import events, regroup, revisions, rows, schema, successions, threads
+from ingestd.store import events, facts, regroup, revisions, rows, schema, successions, threads
 from ingestd.store.events import Event
 
 
@@ -184,7 +184,7 @@ def _followed(members: Mapping[int, int | None], message: int) -> int:
 
 
 async def _say(connection: AsyncConnection, message: int, target: int) -> None:
-    if not word.can_belong(await regroup.fact(connection, message)):
+    if not word.can_belong(await facts.one(connection, message)):
         raise InputError("the mail has no diff and is no cover: it can be part of no series")
     await connection.execute(
         upsert(schema.relink)
@@ -198,7 +198,7 @@ async def _say(connection: AsyncConnection, message: int, target: int) -> None:
 
 async def apply(connection: AsyncConnection, message: int) -> None:
     """Link the mail anew, by what is said of it now, and regroup."""
-    fact = await regroup.fact(connection, message)
+    fact = await facts.one(connection, message)
     found = await connection.execute(
         text("SELECT list, thread FROM ingestd.message WHERE id = :message"), {"message": message}
     )
