@@ -34,7 +34,7 @@ HOLD = 0.05
 QUIET_HOLD = 0.25
 # Mails in a batch, however long it takes: each has costs that a smaller one would not save.
 FEWEST = 20
-QUIET_FEWEST = 200
+QUIET_FEWEST = 100
 
 TRIES = 6
 TALLY = 10_000  # mails that are asked about at once
