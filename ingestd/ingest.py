@@ -104,7 +104,8 @@ class Committer:
         """
         self._database = database
         self._archived = archived
-        self.contended = False  # whether an archive's batch had to wait for others, since this was set back
+        self.waited = 0.0  # seconds for which an archive's batches have waited for others, since this was set back
+        self._asked = 0.0  # when the one under way began to wait; 0: it does not
         self._waiting: list[tuple[Arrival | Poison, asyncio.Future[Outcome]]] = []
         self._arrived: dict[asyncio.Future[Outcome], float] = {}  # in order
         self._bell = asyncio.Event()
@@ -127,6 +128,9 @@ class Committer:
         try:
             with metrics.INGEST_SECONDS.labels("commit").time():
                 async with self._database.ingest(self._waits if self._archived else None) as connection:
+                    if self._asked:
+                        self.waited += time.monotonic() - self._asked
+                        self._asked = 0.0
                     await migrate.require(connection)
                     yield connection
             metrics.LAST_COMMIT.set_to_current_time()
@@ -134,7 +138,7 @@ class Committer:
             self._since = None
 
     def _waits(self) -> None:
-        self.contended = True
+        self._asked = time.monotonic()
 
     @property
     def closed(self) -> bool:

@@ -32,7 +32,10 @@ PARSED = ingest.ARCHIVE_MAILS // CHUNK_MAILS  # chunks that are parsed, or wait 
 # there is other mail, and while there is none. While there is, we leave the lock alone for as long as we held it.
 HOLD = 0.05
 QUIET_HOLD = 0.25
-FEWEST = 10  # mails in a batch, however slow it is
+# Mails in a batch, however long it takes: each has costs that a smaller one would not save.
+FEWEST = 20
+QUIET_FEWEST = 100
+LONGEST_PAUSE = 10.0
 
 TRIES = 6
 TALLY = 10_000  # mails that are asked about at once
@@ -151,10 +154,13 @@ class Load:
 
     def _adapt(self, mails: int, took: float) -> float:
         """Make the next batch as big as may be; seconds to leave to others."""
-        contended, self._committer.contended = self._committer.contended, False
-        self._hold = HOLD if contended else min(QUIET_HOLD, self._hold * 1.5)
-        self._most = max(FEWEST, min(ingest.ARCHIVE_MAILS, round(mails / took * self._hold), 2 * self._most))
-        return min(took, QUIET_HOLD) if contended else 0.0
+        waited, self._committer.waited = self._committer.waited, 0.0
+        held = max(took - waited, 0.001)
+        self._hold = HOLD if waited else min(QUIET_HOLD, self._hold * 1.5)
+        fewest = FEWEST if waited else min(QUIET_FEWEST, 2 * self._most)
+        self._most = max(fewest, min(ingest.ARCHIVE_MAILS, round(mails / held * self._hold), 2 * self._most))
+        # Others that held the lock for long have much to do, or a slow machine.
+        return min(max(held, 3 * waited), LONGEST_PAUSE) if waited else 0.0
 
     async def _batches(
         self, source: Source, place: Place | None
