@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ingestd import metrics
 from ingestd.store import engine
 from ingestd.store.api.accounts import Account
 from ingestd.store.engine import Database
@@ -25,6 +27,7 @@ from ingestd.web.respond import Manner, respond
 
 log = structlog.get_logger()
 
+METHODS = (*endpoints.METHODS, "HEAD", "OPTIONS")
 MOST_PARAMETERS = 1000
 BODY_PATIENCE = 30.0  # seconds for a whole body
 FORGOTTEN = 32 * 1024 * 1024  # octets of a body that are read to be forgotten
@@ -50,7 +53,11 @@ def make(database: Database, reader: Database, settings: Settings) -> ASGIApp:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
+            started = time.perf_counter()
             response = await service.handle(Request(scope, receive))
+            method = scope["method"] if scope["method"] in METHODS else "other"
+            metrics.HTTP_RESPONSES.labels(method, str(response.status_code)).inc()
+            metrics.HTTP_SECONDS.observe(time.perf_counter() - started)
             await response(scope, receive, send)
 
     return app

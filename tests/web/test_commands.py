@@ -116,6 +116,7 @@ def test_the_daemon_answers_as_well(run_alone: Callable[..., DaemonProcess], dat
         config=CONFIG,
         environment={"INGESTD__API__ADDRESS": f"127.0.0.1:{port}"},
         arguments=("--with-api",),
+        monitored=True,
     )
     daemon.start()
     wait(port)
