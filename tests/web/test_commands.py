@@ -127,6 +127,11 @@ def test_the_daemon_answers_as_well(run_alone: Callable[..., DaemonProcess], dat
         "Demonstration",
         "demo@example.org",
     )
+    assert ask(port, "/api/1.3/nosuch/", "BREW")[0] == 404
+    with closing(http.client.HTTPConnection(*daemon.metrics, timeout=60)) as connection:
+        connection.request("GET", "/metrics")
+        told = connection.getresponse().read().decode()
+    assert 'ingestd_http_responses_total{method="other",status="404"} 1.0' in told
     assert daemon.terminate() == 0
 
 
