@@ -182,9 +182,12 @@ class Service:
         return await handler(self._call(request, version, query, parts, account, data))
 
     def _check_safe(self, request: Request) -> None:
-        """RefusalError for a write whose token others may have read on its way."""
+        """RefusalError for a write whose token others may have read on its way, or that somebody else lets one make."""
         if not (_peer(request) is None or request.scope["scheme"] == "https" or self._settings.insecure_writes):
             raise RefusalError(403, "Writes are taken over HTTPS only.")
+        # A page of another site must not use what a browser knows of ours.
+        if request.headers.get("origin", self.base(request)) != self.base(request):
+            raise RefusalError(403, "Writes from another site are refused.")
 
     def base(self, request: Request) -> str:
         """Scheme and host of our own addresses: what is configured, else what the request was sent to."""

@@ -265,6 +265,13 @@ async def test_writes_from_elsewhere_need_https(filled: Site) -> None:
     assert done.json["url"].startswith("https://")
 
 
+async def test_another_site_cannot_write_by_somebodys_browser(filled: Site) -> None:
+    token = await filled.user("mary", maintains=LIST)
+    path, data = "/api/patches/lone@example.net/", {"state": "accepted"}
+    for origin, status in (("https://evil.example", 403), ("null", 403), (filled.url, 200)):
+        assert (await filled.ask(path, "PATCH", token=token, data=data, headers={"Origin": origin})).status == status
+
+
 async def test_what_is_known_already_is_not_sent_again(filled: Site) -> None:
     first = await filled.ask("/api/patches/")
     tag = first.header("ETag") or ""
