@@ -99,10 +99,8 @@ def test_what_cannot_be_is_said(daemon: DaemonProcess) -> None:
 
     assert daemon.run("user", "create", "mary").returncode == 0
     fails(65, "mary: there is such a user already", "user", "create", "mary")
-    fails(65, "'a b': not fit for a user name", "user", "create", "a b")
     fails(64, "a password has at least 8 letters", "user", "create", "bob", "--password-stdin", stdin=b"short\n")
     fails(65, "bob: no such user", "token", "create", "bob")
-    fails(65, "7: no such token", "token", "revoke", "7")
     fails(65, "no.such: no such list", "maintainer", "add", "mary", "no.such")
     taken = daemon.environment | {"INGESTD__API__ADDRESS": f"127.0.0.1:{daemon.lmtp[1]}"}
     done = subprocess.run([*daemon.command, "api"], capture_output=True, env=taken, check=False, timeout=60)
