@@ -47,6 +47,8 @@ SESSIONS = _gauge("smtp_sessions", "Connections now", "protocol")
 SESSIONS_LIMIT = _gauge("smtp_sessions_limit", "limits.connections")
 CONNECTIONS = _counter("smtp_connections", "Connections by outcome: accepted, refused", "outcome")
 REPLIES = _counter("smtp_replies", "Replies by their code", "code")
+HTTP_RESPONSES = _counter("http_responses", "Answers of the API by method and status", "method", "status")
+HTTP_SECONDS = _histogram("http_seconds", "Time from a request's head to its answer", _SECONDS)
 
 # The database, as it was found last
 

@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ingestd import metrics
 from ingestd.store import engine
 from ingestd.store.api.accounts import Account
 from ingestd.store.engine import Database
@@ -25,6 +27,7 @@ from ingestd.web.respond import Manner, respond
 
 log = structlog.get_logger()
 
+METHODS = (*endpoints.METHODS, "HEAD", "OPTIONS")
 MOST_PARAMETERS = 1000
 BODY_PATIENCE = 30.0  # seconds for a whole body
 FORGOTTEN = 32 * 1024 * 1024  # octets of a body that are read to be forgotten
@@ -50,7 +53,11 @@ def make(database: Database, reader: Database, settings: Settings) -> ASGIApp:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
+            started = time.perf_counter()
             response = await service.handle(Request(scope, receive))
+            method = scope["method"] if scope["method"] in METHODS else "other"
+            metrics.HTTP_RESPONSES.labels(method, str(response.status_code)).inc()
+            metrics.HTTP_SECONDS.observe(time.perf_counter() - started)
             await response(scope, receive, send)
 
     return app
@@ -175,9 +182,12 @@ class Service:
         return await handler(self._call(request, version, query, parts, account, data))
 
     def _check_safe(self, request: Request) -> None:
-        """RefusalError for a write whose token others may have read on its way."""
+        """RefusalError for a write whose token others may have read on its way, or that somebody else lets one make."""
         if not (_peer(request) is None or request.scope["scheme"] == "https" or self._settings.insecure_writes):
             raise RefusalError(403, "Writes are taken over HTTPS only.")
+        # A page of another site must not use what a browser knows of ours.
+        if request.headers.get("origin", self.base(request)) != self.base(request):
+            raise RefusalError(403, "Writes from another site are refused.")
 
     def base(self, request: Request) -> str:
         """Scheme and host of our own addresses: what is configured, else what the request was sent to."""

@@ -3,10 +3,12 @@
 import importlib.util
 from pathlib import Path
 
+import pytest
 from mails import mail, patch, reply, series
 from sqlalchemy import text
 from store.conftest import Store
 
+from ingestd.errors import InputError
 from ingestd.store.api import accounts, triage
 
 MIGRATION = Path(__file__).resolve().parent.parent.parent / "migrations/versions/0008_api.py"
@@ -130,3 +132,19 @@ async def test_what_was_said_of_a_mail_goes_with_the_one_it_is(store: Store) -> 
     assert await store.ask('SELECT state, "check" FROM ingestd_v1.triage') == [("accepted", "fail")]
     assert await store.ask("SELECT message FROM ingestd.patch_check") == [stays]
     assert stays in await store.ask("SELECT message FROM ingestd.bundle_patch")
+
+
+async def test_what_cannot_be_of_accounts_is_said(store: Store) -> None:
+    async with store.database.ingest() as connection:
+        for name in ("", "a b", "a/b", "a:b", "a\n"):
+            with pytest.raises(InputError, match="not fit for a user name"):
+                await accounts.create_user(connection, name)
+        with pytest.raises(InputError, match="7: no such token"):
+            await accounts.revoke_tokens(connection, [7])
+        await accounts.create_user(connection, "mary")
+        token = await accounts.create_token(connection, "mary", "")
+        assert (await accounts.by_token(connection, token)) is not None
+        assert (await accounts.by_token(connection, token[:-1])) is None
+        await accounts.change_user(connection, "mary", active=False)
+        assert (await accounts.by_token(connection, token)) is None
+    assert token not in str(await store.ask("SELECT t::text FROM ingestd.token t"))

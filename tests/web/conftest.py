@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import text
 from store.conftest import Store
 
+from ingestd.store import migrate
 from ingestd.store.api import accounts
 from ingestd.store.engine import Database
 from ingestd.web import Server, Settings, make
@@ -101,10 +102,10 @@ class Site:
             return await accounts.create_token(connection, name, "test")
 
 
-async def serve(store: Store, settings: Settings) -> AsyncIterator[Site]:
-    """Run a server on a database."""
+async def serve(store: Store, settings: Settings, reader: Database | None = None) -> AsyncIterator[Site]:
+    """Run a server on a database; `reader`: where it reads, if elsewhere."""
     database = Database(store.database.url)
-    server = Server(make(database, database, settings), proxies=("127.0.0.1",))
+    server = Server(make(database, reader or database, settings), proxies=("127.0.0.1",))
     server.open(("127.0.0.1", 0))
     task = asyncio.create_task(server.run())
     yield Site(store, server.addresses[0], database)
@@ -131,3 +132,12 @@ async def closed_site(store: Store) -> AsyncIterator[Site]:
     """One that only those who log in may read, and that takes little."""
     async for made in serve(store, Settings(open_reads=False, largest_body=64 * 1024)):
         yield made
+
+
+@pytest.fixture
+async def behind(empty_database_url: str) -> AsyncIterator[Database]:
+    """A replica that is far behind: it has the schema and nothing else."""
+    database = Database(empty_database_url)
+    await migrate.upgrade(database)
+    yield database
+    await database.close()

@@ -12,6 +12,8 @@ from mails import mail, patch, reply, series
 from sqlalchemy import event
 from store.conftest import Store
 
+from ingestd.store.api import accounts
+from ingestd.store.engine import Database
 from ingestd.web import Settings
 from web.conftest import Reply, Site, serve
 
@@ -228,8 +230,6 @@ async def test_what_a_body_may_be(filled: Site) -> None:
 
 
 async def test_a_name_and_a_password(filled: Site) -> None:
-    from ingestd.store.api import accounts
-
     await filled.user("mary", maintains=LIST, password=accounts.hash_password("correct horse"))
 
     async def ask(said: str) -> int:
@@ -263,6 +263,13 @@ async def test_writes_from_elsewhere_need_https(filled: Site) -> None:
     done = await filled.ask(path, "PATCH", token=token, data=data, headers=secure)
     assert done.status == 200
     assert done.json["url"].startswith("https://")
+
+
+async def test_another_site_cannot_write_by_somebodys_browser(filled: Site) -> None:
+    token = await filled.user("mary", maintains=LIST)
+    path, data = "/api/patches/lone@example.net/", {"state": "accepted"}
+    for origin, status in (("https://evil.example", 403), ("null", 403), (filled.url, 200)):
+        assert (await filled.ask(path, "PATCH", token=token, data=data, headers={"Origin": origin})).status == status
 
 
 async def test_what_is_known_already_is_not_sent_again(filled: Site) -> None:
@@ -452,3 +459,19 @@ async def test_who_guesses_has_to_wait(filled: Site) -> None:
     assert [one.status for one in found] == [403] * 10 + [429] * 2
     assert (await filled.ask("/api/users/", headers={**far, "Authorization": f"Token {token}"})).status == 429
     assert (await filled.ask("/api/users/", token=token)).status == 200
+
+
+async def test_reads_go_to_the_replica_and_writes_do_not(store: Store, behind: Database) -> None:
+    async for site in serve(store, Settings(), behind):
+        await store.put(patch("p@example.org", "[PATCH] x"))
+        token = await site.user("mary", maintains=LIST)
+        assert await site.get("/api/patches/") == []
+        assert (await site.ask("/api/patches/", token=token)).status == 403
+        done = await site.ask("/api/patches/p@example.org/", "PATCH", token=token, data={"state": "accepted"})
+        assert (done.status, done.json["state"]) == (200, "accepted")
+        async with behind.ingest() as connection:
+            await accounts.create_user(connection, "mary")
+            old = await accounts.create_token(connection, "mary", "")
+        assert (await site.ask("/api/users/", token=old)).status == 200
+        refused = await site.ask("/api/patches/p@example.org/", "PATCH", token=old, data={"state": "new"})
+        assert refused.status == 403  # it is not known, or not known any more, where it counts

@@ -1,6 +1,7 @@
 """The answer that a real Patchwork gave for a real mail, from that mail."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -45,18 +46,44 @@ def order(tree: Json) -> Json:
     return None
 
 
+def as_there(answer: Json, site: Site, seed: dict[str, Any]) -> Json:
+    """Our answer with the host, ids and format of the document."""
+    text = json.dumps(answer).replace(site.url, "http://patchwork.ozlabs.org")
+    text = re.sub(r"\?format=json", "?format=api", text)
+    for path, id_ in (
+        ("patches", seed["id"]),
+        ("projects", seed["project"]["id"]),
+        ("people", seed["submitter"]["id"]),
+        ("series", seed["series"][0]["id"]),
+    ):
+        text = re.sub(rf"(?<=/{path}/)\d+(?=/)", str(id_), text)
+    return json.loads(text)
+
+
 async def test_the_document_is_reproduced(seeded: Site, seed: dict[str, Any]) -> None:
     (patch,) = await seeded.get("/api/1.0/patches/")
-    answer = await seeded.get(f"/api/1.0/patches/{patch['id']}/?format=json")
-    text = json.dumps(answer).replace(seeded.url, "http://patchwork.ozlabs.org").replace("format=json", "format=api")
-    ids = {
-        f"patches/{patch['id']}/": f"patches/{seed['id']}/",
-        f"projects/{patch['project']['id']}/": f"projects/{seed['project']['id']}/",
-        f"people/{patch['submitter']['id']}/": f"people/{seed['submitter']['id']}/",
-        f"series/{patch['series'][0]['id']}/": f"series/{seed['series'][0]['id']}/",
-    }
-    for ours, theirs in ids.items():
-        text = text.replace(ours, theirs)
-    answer = json.loads(text)
+    answer = as_there(await seeded.get(f"/api/1.0/patches/{patch['id']}/?format=json"), seeded, seed)
     assert order(answer) == order(seed)
     assert without_ids(answer) == without_ids(seed)
+
+
+async def test_it_is_changed_as_patchwork_does(seeded: Site, seed: dict[str, Any]) -> None:
+    token = await seeded.user("mary", maintains="qemu-devel.nongnu.org", first_name="Mary")
+    (patch,) = await seeded.get("/api/1.0/patches/")
+    path = f"/api/1.0/patches/{patch['id']}/?format=json"
+    expected = dict(seed)
+    for method, change in (
+        ("PATCH", {"state": "under-review"}),
+        ("PATCH", {"state": "Accepted", "archived": True, "commit_ref": "0123abc"}),
+        ("PATCH", {"commit_ref": None}),
+        ("PUT", {"state": "new", "delegate": None, "archived": False}),
+    ):
+        reply = await seeded.ask(path, method, token=token, data=change)
+        assert reply.status == 200, reply
+        expected |= {name: str(value).lower() if name == "state" else value for name, value in change.items()}
+        for answer in (reply.json, await seeded.get(path)):
+            shown = as_there(answer, seeded, seed)
+            assert order(shown) == order(seed)
+            assert without_ids(shown) == without_ids(expected)
+    refused = await seeded.ask(path, "PUT", token=token, data={"state": "new"})
+    assert (refused.status, refused.json) == (400, {"delegate": ["This field is required."]})

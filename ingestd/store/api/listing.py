@@ -10,7 +10,6 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ingestd.errors import IngestdError
-from ingestd.store.events import CATEGORIES
 
 REMEMBERED = 1000  # lists
 POSITIONS = 50  # of each
@@ -19,8 +18,23 @@ FAR = 10_000  # events; what was known so long ago is found out anew
 # How a filter narrows: {0} is its parameter, an array where the SQL says ANY.
 ANY = "{column} = ANY (CAST(:{0} AS {type}[]))"
 
-# What may happen without any mail that is there reading otherwise, or going.
-GROWTH = frozenset(CATEGORIES) - {"message-changed", "message-removed", "mail-relinked", "series-removed"}
+# What may happen without any mail that is there reading otherwise, or going. A category that is not here counts as
+# one that moves everything.
+GROWTH = frozenset(
+    {
+        *("message-created", "patch-created", "cover-created", "patch-comment-created", "cover-comment-created"),
+        *(
+            "patch-completed",
+            "series-created",
+            "series-changed",
+            "series-completed",
+            "series-superseded",
+            "series-stalled",
+        ),
+        *("mail-quarantined", "mail-replayed", "mail-dropped"),
+        *("patch-state-changed", "patch-delegated", "patch-changed", "patch-relation-changed", "check-created"),
+    }
+)
 
 Order = tuple[tuple[str, bool], ...]  # (expression, descending)
 
