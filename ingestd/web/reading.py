@@ -291,15 +291,18 @@ async def list_series(call: Call) -> Answer:
     return await _list(call, series.SERIES, filters.SERIES, show)
 
 
+async def series_answer(connection: Connection, call: Call, id_: int) -> Answer:
+    """A series; 404 when there is none."""
+    rows = await series.series(connection, [id_])
+    if id_ not in rows:
+        raise missing("Series")
+    return Answer(forms.SERIES.show(rows[id_], await _view_series(connection, call, rows.values())))
+
+
 async def show_series(call: Call) -> Answer:
     """Show a series."""
-    id_ = call.number("series", "Series")
     async with call.site.reader.transaction() as connection:
-        rows = await series.series(connection, [id_])
-        if id_ not in rows:
-            raise missing("Series")
-        view = await _view_series(connection, call, rows.values())
-    return Answer(forms.SERIES.show(rows[id_], view))
+        return await series_answer(connection, call, call.number("series", "Series"))
 
 
 # Checks, bundles, events, states.

@@ -72,6 +72,7 @@ async def change_patch(call: Call) -> Answer:
         if "related" in call.data and call.version >= V1_2:
             await _relate(connection, account, patch, values.keys(call.data, "related"))
         await triage.change_patches(connection, [patch], changes, account.id)
+    async with call.site.database.transaction() as connection:  # others may write again
         return Answer(await reading.whole_patch(connection, call, patch.id))
 
 
@@ -102,7 +103,8 @@ async def change_series(call: Call) -> Answer:
         patches = await triage.standing(connection, [message for message in members if message is not None])
         changes = await _changes(connection, call.data, frozenset([rows[id_]["list"]]))
         await triage.change_patches(connection, list(patches.values()), changes, account.id)
-    return await reading.show_series(call)
+    async with call.site.database.transaction() as connection:
+        return await reading.series_answer(connection, call, id_)
 
 
 async def create_check(call: Call) -> Answer:
@@ -119,6 +121,7 @@ async def create_check(call: Call) -> Answer:
             "description": values.maybe_text(data, "description", 100_000) if "description" in data else None,
         }
         made = await triage.add_check(connection, patch, check, account.id)
+    async with call.site.database.transaction() as connection:
         row = (await work.checks(connection, [made]))[made]
     shown = forms.CHECK.show(row, call.view)
     return Answer(shown, 201, {"Location": shown["url"]})
@@ -139,6 +142,7 @@ async def change_comment(call: Call) -> Answer:
             await triage.address_comment(connection, row["id"], addressed=addressed)
         elif call.method == "PUT":
             raise wrong("addressed", values.REQUIRED)
+    async with call.site.database.transaction() as connection:
         return await reading.comment_answer(connection, call)
 
 
@@ -215,9 +219,12 @@ def _name(data: Mapping[str, Any]) -> str:
 TAKEN = "A bundle with this name exists already."
 
 
-async def _show_bundle(connection: Connection, call: Call, id_: int, status: int = 200) -> Answer:
-    row = (await work.bundles(connection, [id_]))[id_]
-    shown = forms.BUNDLE.show(row, await reading.view_bundles(connection, call, [row]))
+async def _show_bundle(call: Call, id_: int, status: int = 200) -> Answer:
+    async with call.site.database.transaction() as connection:
+        row = (await work.bundles(connection, [id_])).get(id_)
+        if row is None:  # somebody was faster
+            raise missing("Bundle")
+        shown = forms.BUNDLE.show(row, await reading.view_bundles(connection, call, [row]))
     return Answer(shown, status, {"Location": shown["url"]} if status == 201 else {})
 
 
@@ -234,7 +241,7 @@ async def create_bundle(call: Call) -> Answer:
         made = await triage.create_bundle(connection, account.id, list_, name, ids, public=public)
         if made is None:
             raise wrong("name", TAKEN)
-        return await _show_bundle(connection, call, made, 201)
+    return await _show_bundle(call, made, 201)
 
 
 async def change_bundle(call: Call) -> Answer:
@@ -256,7 +263,7 @@ async def change_bundle(call: Call) -> Answer:
             await triage.fill_bundle(connection, row["id"], list_, ids)
         if not await triage.change_bundle(connection, row["id"], changes):
             raise wrong("name", TAKEN)
-        return await _show_bundle(connection, call, row["id"])
+    return await _show_bundle(call, row["id"])
 
 
 async def delete_bundle(call: Call) -> Answer:
