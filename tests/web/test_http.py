@@ -176,6 +176,13 @@ async def test_both_forms_of_every_path(filled: Site) -> None:
         assert (with_slash.status, with_slash.json) == (200, without.json)
 
 
+async def test_numbers_with_any_blanks_around_them(filled: Site) -> None:
+    (first, *_) = await filled.get("/api/patches/?order=id")
+    for blank in ("%20", "%0D", "%1E", "%C2%A0", "%1E%0D"):
+        assert (await filled.get(f"/api/patches/{blank}{first['id']}/"))["id"] == first["id"]
+        assert await filled.get(f"/api/1.4/events/?project={blank}99999") == []
+
+
 async def test_errors_are_json(filled: Site) -> None:
     for method, path, status in (
         ("GET", "/api/nosuch/", 404),
