@@ -36,9 +36,10 @@ class Filter:
 
 def whole_number(text: str) -> int | None:
     """A number that can be an id."""
-    if re.fullmatch(r"[0-9]{1,19}", text.strip(), re.ASCII) is None:
+    digits = text.strip()
+    if re.fullmatch(r"[0-9]{1,19}", digits, re.ASCII) is None:
         return None
-    number = int(text)
+    number = int(digits)
     return number if number <= BIGGEST else None
 
 

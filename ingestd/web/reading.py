@@ -169,8 +169,9 @@ async def list_patches(call: Call) -> Answer:
 async def find_mail(connection: Connection, call: Call, part: str, what: str) -> int:
     """The id of a patch or cover that is called by id, or by Message-ID; 404 when it can be none."""
     name = unquoted(call.parts[part])
-    if filters.whole_number(name) is not None:
-        return int(name)
+    number = filters.whole_number(name)
+    if number is not None:
+        return number
     found = await patches.find(connection, name) if "@" in name and "\0" not in name else None
     if found is None:
         raise missing(what)
