@@ -32,7 +32,7 @@ MOST_PARAMETERS = 1000
 BODY_PATIENCE = 30.0  # seconds for a whole body
 FORGOTTEN = 32 * 1024 * 1024  # octets of a body that are read to be forgotten
 VARY = "Accept, Cookie"
-PATH = re.compile(r"/api(?:/(\d\.\d))?(/.*)?")
+PATH = re.compile(r"/api(?:/([0-9]\.[0-9]))?(/.*)?", re.DOTALL)
 HOST = re.compile(r"[A-Za-z0-9._-]{1,255}(?::\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::\d{1,5})?")
 
 

@@ -65,6 +65,7 @@ NOTHING = [
         "state=nosuch", "project=nosuch", "submitter=nobody@example.org", "submitter=99", "delegate=nobody", "series=x",
         "series=99999999999999999999", "since=yesterday", "before=%00", "msgid=no@such", "hash=zz", "q=no+such+word",
         "project=%00", "since=99999-01-01", "msgid=%00", "state=%00&state=",
+    "project=%1E%0D99", "series=%1F7", "submitter=%1C9",
 ]  # fmt: skip
 
 
@@ -190,6 +191,7 @@ async def test_errors_are_json(filled: Site) -> None:
         ("GET", "/api/patches/99/", 404),
         ("GET", "/api/patches/no@such/", 404),
         ("GET", "/api/patches/%00/", 404),
+        ("GET", "/api/patches/%1E%0D99/", 404),
         ("GET", "/api/series/99999999999999999999/", 404),
         ("GET", "/api/patches/?format=xml", 404),
         ("DELETE", "/api/patches/1/", 405),
