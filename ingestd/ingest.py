@@ -275,7 +275,7 @@ class Committer:
         return list(stored)
 
     def _give_up(self, error: BaseException) -> Temporary:
-        if engine.judge(error) is Fault.TEMPORARY:  # a look at the database would not see it; it sees the others
+        if engine.is_hidden(error):
             self._failed = time.monotonic()
         log.error("batch_failed", error=engine.reason(error), sqlstate=engine.sqlstate(error))
         return engine.temporary(error)

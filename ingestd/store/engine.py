@@ -281,6 +281,16 @@ def judge(error: BaseException) -> Fault:
     return Fault.TEMPORARY
 
 
+def is_hidden(error: BaseException) -> bool:
+    """Whether a look at the database would not find this fault, though mail cannot be stored: a full disk, a standby.
+
+    That nobody answers, or a server that stops, starts or is read-only, is seen; and it is over once it is seen to be.
+    """
+    if isinstance(error, TimeoutError | UncertainCommitError):
+        return True
+    return sqlstate(error) is not None and judge(error) is Fault.TEMPORARY
+
+
 def _is_encoding(cause: BaseException | None) -> bool:
     return type(cause).__name__ == "DataError" or isinstance(cause, UnicodeEncodeError | OverflowError)
 
