@@ -33,9 +33,15 @@ Environment=PYTHONPATH={ROOT} PYTHONDONTWRITEBYTECODE=1
 StandardOutput=append:/run/service.log
 StandardError=inherit
 """
-HOMES = [path for path in (ROOT, Path(sys.base_prefix)) if path.is_relative_to("/home") or path.is_relative_to("/root")]
+# What the restrictions hide of it: homes, and directories for temporary files.
+PLACES = (ROOT, Path(sys.base_prefix))
+HOMES = [path for path in PLACES if path.is_relative_to("/home") or path.is_relative_to("/root")]
+TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 - nothing is made there
+HIDDEN = [*HOMES, *(path for path in PLACES if any(map(path.is_relative_to, TEMPORARY)))]
 if HOMES:
-    CHECKOUT += f"ProtectHome=tmpfs\nBindReadOnlyPaths={' '.join(map(str, HOMES))}\n"
+    CHECKOUT += "ProtectHome=tmpfs\n"
+if HIDDEN:
+    CHECKOUT += f"BindReadOnlyPaths={' '.join(map(str, HIDDEN))}\n"
 
 
 @pytest.fixture
