@@ -172,6 +172,8 @@ class Service:
         manner.description = (handler.__doc__ or "").strip() if handler else ""
         if handler is None or (writes and version < endpoint.writes_since):
             raise RefusalError(405, f'Method "{request.method}" not allowed.')
+        if writes and _announced(request) > self._settings.largest_body:  # whoever sends it
+            await read_body(request, self._settings.largest_body)
         if account is None and (writes or not self._settings.open_reads):
             raise anonymous()
         data: Mapping[str, Any] = {}
@@ -232,8 +234,7 @@ async def read_body(request: Request, most: int) -> bytes:
 
     What is too much is read and forgotten, within bounds: who still sends would not hear the answer.
     """
-    length = request.headers.get("content-length", "0")
-    announced = int(length) if re.fullmatch(r"[0-9]{1,18}", length, re.ASCII) else FORGOTTEN + 1
+    announced = _announced(request)
     size, parts = 0, []
     try:
         async with asyncio.timeout(BODY_PATIENCE):
@@ -249,6 +250,12 @@ async def read_body(request: Request, most: int) -> bytes:
     if max(size, announced) > most:
         raise RefusalError(413, "The request is too big.", {"Connection": "close"})
     return b"".join(parts)
+
+
+def _announced(request: Request) -> int:
+    """How many octets the body is said to have; 0 where nothing is said."""
+    length = request.headers.get("content-length", "0")
+    return int(length) if re.fullmatch(r"[0-9]{1,18}", length, re.ASCII) else FORGOTTEN + 1
 
 
 def _query(request: Request) -> dict[str, list[str]]:
