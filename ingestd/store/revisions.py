@@ -46,12 +46,9 @@ async def revise(
     wide = {key for key in changed if counts[key] > WIDELY_SHARED}
     # One that has just become widely shared, or is no longer, changes the neighbours of all who have it.
     turned = {key for key in changed if (counts[key] - growth[key] > WIDELY_SHARED) != (key in wide)}
-    said = await successions.standing(connection, touched)
-    # What humans spoke of is looked at whatever else it shares; so is what a word that may be void by now named.
-    spoken = {*said, *(target for target in said.values() if target is not None)}
-    spoken |= await successions.void(connection, touched)
-    said |= await successions.standing(connection, spoken)
-    spoken |= {*said, *(target for target in said.values() if target is not None)}
+    # What humans spoke of is looked at whatever else it shares.
+    any_said = await successions.any_said(connection)
+    spoken = await successions.around(connection, touched) if any_said else set()
     sharing = await _sharing(connection, (set(changed) - wide) | turned)
     near = await heads.load(connection, set(touched) | spoken | sharing)
     concerned = {head.id for head in near.values() if _is_concerned(head, changed, wide, turned)} | spoken & near.keys()
@@ -68,7 +65,7 @@ async def revise(
     for head in known.values():
         for key in head.series.revision_keys:
             holders[head.list, key].add(head.id)
-    said |= await successions.standing(connection, ids)
+    said = await successions.standing(connection, ids) if any_said else {}
     known |= await heads.load(connection, {id_ for id_ in said.values() if id_ is not None} - known.keys())
     bare = {head.id: head.series.with_carried(()) for head in known.values()}
     revisions: dict[int, Revision] = {}

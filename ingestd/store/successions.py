@@ -18,6 +18,17 @@ _SERIES_OF = """
 """
 
 
+async def any_said(connection: AsyncConnection) -> bool:
+    """Whether anybody said anything, or a word that is gone still stands in some series. Mostly nobody did."""
+    found = await connection.execute(
+        text("""
+            SELECT EXISTS (SELECT FROM ingestd.succession)
+                OR EXISTS (SELECT FROM ingestd.series WHERE evidence = 'relink')
+        """)
+    )
+    return bool(found.scalar_one())
+
+
 async def standing(connection: AsyncConnection, series: Collection[int]) -> dict[int, int | None]:
     """Series -> the series that it is said to supersede, None for nothing; of all words that touch one of `series`.
 
@@ -26,17 +37,19 @@ async def standing(connection: AsyncConnection, series: Collection[int]) -> dict
     """
     found = await connection.execute(
         text(f"""
-            WITH home AS ({_SERIES_OF}),
-                 spoken AS (
-                     SELECT w.message, w.target
-                     FROM home h JOIN ingestd.succession w ON w.message = h.message OR w.target = h.message
-                     WHERE h.series = ANY (CAST(:series AS bigint[]))
+            WITH near AS MATERIALIZED (
+                     SELECT h.message FROM ({_SERIES_OF}) h WHERE h.series = ANY (CAST(:series AS bigint[]))
+                 ),
+                 spoken AS MATERIALIZED (
+                     SELECT w.message, w.target FROM near JOIN ingestd.succession w ON w.message = near.message
+                     UNION
+                     SELECT w.message, w.target FROM near JOIN ingestd.succession w ON w.target = near.message
                  )
-            SELECT DISTINCT ON (mine.series) mine.series, w.target IS NULL AS nothing, its.series AS target
+            SELECT DISTINCT ON (mine.series) mine.series, its.series AS target
             FROM spoken w
             JOIN ingestd.message m ON m.id = w.message
-            JOIN home mine ON mine.message = w.message
-            LEFT JOIN home its ON its.message = w.target
+            JOIN LATERAL (SELECT h.series FROM ({_SERIES_OF}) h WHERE h.message = w.message) mine ON true
+            LEFT JOIN LATERAL (SELECT h.series FROM ({_SERIES_OF}) h WHERE h.message = w.target) its ON true
             WHERE w.target IS NULL OR its.series <> mine.series
             ORDER BY mine.series, m.key COLLATE "C", its.series
         """),
@@ -45,7 +58,16 @@ async def standing(connection: AsyncConnection, series: Collection[int]) -> dict
     return {row.series: row.target for row in found}
 
 
-async def void(connection: AsyncConnection, series: Collection[int]) -> set[int]:
+async def around(connection: AsyncConnection, series: Collection[int]) -> set[int]:
+    """The series whose answer may be another by words that touch one of `series`: both sides of each."""
+    found = await _void(connection, series)
+    for _ in range(2):  # a word that may be void by now named a series of which another may speak
+        said = await standing(connection, {*series, *found})
+        found |= {*said, *(target for target in said.values() if target is not None)}
+    return found
+
+
+async def _void(connection: AsyncConnection, series: Collection[int]) -> set[int]:
     """The series that superseded one of `series`, or one that is gone, by a human's word: it may hold no more."""
     found = await connection.execute(
         text("""
