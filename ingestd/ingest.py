@@ -3,13 +3,12 @@
 import asyncio
 import hashlib
 import time
-import traceback
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import structlog
 
-from ingestd import metrics
+from ingestd import logs, metrics
 from ingestd.errors import MailError, Permanent, Temporary
 from ingestd.mail import authentication
 from ingestd.mail.parse import parse
@@ -64,7 +63,7 @@ def _poison(
         raw_sha256=digest.hex(),
         error=type(error).__name__,
         sqlstate=engine.sqlstate(error),
-        trace="".join(traceback.format_tb(error.__traceback__)),  # without the error's text, which may quote the mail
+        trace=logs.trace(error),
     )
     said = f"{type(error).__name__}: {engine.reason(error)}"[:LONGEST_ERROR]
     # The text may quote what the database cannot hold either, and then the mail would come again for ever.

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import sys
+import traceback
 from typing import Literal, TextIO, cast
 
 import structlog
@@ -71,3 +72,8 @@ def _filter(_logger: WrappedLogger, _name: str, line: EventDict) -> EventDict:
 
 def _prioritize(_logger: WrappedLogger, name: str, line: EventDict | str) -> str:
     return f"<{PRIORITIES.get(name, 6)}>{line}"
+
+
+def trace(error: BaseException) -> str:
+    """Where an error came from, without its text, which may quote a mail."""
+    return "".join(traceback.format_tb(error.__traceback__))

@@ -140,13 +140,7 @@ def maintainer() -> None:
 @click.pass_context
 def maintainer_add(context: click.Context, username: str, list_id: str) -> None:
     """Let a user change the patches of a list."""
-    from ingestd.store.api import accounts
-
-    transact(
-        context,
-        lambda connection: accounts.set_maintainer(connection, username, list_id, maintains=True),
-        write=True,
-    )
+    _set_maintainer(context, username, list_id, maintains=True)
 
 
 @maintainer.command("remove")
@@ -155,10 +149,14 @@ def maintainer_add(context: click.Context, username: str, list_id: str) -> None:
 @click.pass_context
 def maintainer_remove(context: click.Context, username: str, list_id: str) -> None:
     """Take that back."""
+    _set_maintainer(context, username, list_id, maintains=False)
+
+
+def _set_maintainer(context: click.Context, username: str, list_id: str, *, maintains: bool) -> None:
     from ingestd.store.api import accounts
 
     transact(
         context,
-        lambda connection: accounts.set_maintainer(connection, username, list_id, maintains=False),
+        lambda connection: accounts.set_maintainer(connection, username, list_id, maintains=maintains),
         write=True,
     )

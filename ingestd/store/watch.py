@@ -1,7 +1,6 @@
 """What no mail sets off: series that wait in vain, and threads that an older program left to us."""
 
 import asyncio
-import traceback
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -9,6 +8,7 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ingestd import logs
 from ingestd.store import engine, events, regroup
 from ingestd.store.engine import Database, Fault
 from ingestd.store.events import Event
@@ -119,14 +119,12 @@ async def _regroup_each(database: Database, threads: Sequence[int]) -> int:
         except Exception as error:
             if _is_of_the_database(error):
                 raise
-            # Without the error's text, which may quote a mail.
-            trace = "".join(traceback.format_tb(error.__traceback__))
             log.error(  # noqa: TRY400
                 "thread_not_regrouped",
                 thread=thread,
                 error=type(error).__name__,
                 sqlstate=engine.sqlstate(error),
-                trace=trace,
+                trace=logs.trace(error),
             )
     return done
 
