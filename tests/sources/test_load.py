@@ -5,7 +5,7 @@ import gzip
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,8 +18,6 @@ from ingestd.router import Router
 from ingestd.sources import files, following, load, parsing
 from ingestd.sources.load import Load, Options, Summary
 from ingestd.sources.parsing import Parser, Settings
-from ingestd.store import migrate
-from ingestd.store.engine import Database
 from ingestd.store.values import Cursor
 from sources import made
 
@@ -32,22 +30,6 @@ MAILS = [
         reply(f"r{number}@x.org", f"2026110210000{number}.1-1-ann@example.org", "A title", "Fine.\n"),
     )
 ]
-
-
-@pytest.fixture
-async def store(database_url: str) -> AsyncIterator[Store]:
-    database = Database(database_url)
-    yield Store(database)
-    await database.close()
-
-
-@pytest.fixture
-async def quiet_store(empty_database_url: str) -> AsyncIterator[Store]:
-    """Another database, for what others are compared with."""
-    database = Database(empty_database_url)
-    await migrate.upgrade(database)
-    yield Store(database)
-    await database.close()
 
 
 async def run(
