@@ -142,8 +142,10 @@ class _Process:
 
     async def close(self) -> int:
         """End it; its exit code, or the signal that ended it, negative."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        # Not by its own kill(), which asks how it ended before it is told, and then nobody else hears.
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGKILL)
         self._input.close()
         return await self._process.wait()
 
