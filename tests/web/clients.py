@@ -60,6 +60,10 @@ class Desk:
             "LC_ALL": "C.UTF-8",
             "TZ": "UTC",
             "COLUMNS": "400",
+            # Whoever wants to go farther than this machine does not come far.
+            "http_proxy": "http://127.0.0.1:9",
+            "https_proxy": "http://127.0.0.1:9",
+            "no_proxy": "127.0.0.1",
             **(extra or {}),
         }
 
