@@ -28,6 +28,7 @@ from ingestd.web.respond import Manner, respond
 log = structlog.get_logger()
 
 METHODS = (*endpoints.METHODS, "HEAD", "OPTIONS")
+LONGEST_ADDRESS = 8190  # octets, as web servers have it: what is asked for comes back in `Link`, up to four times
 MOST_PARAMETERS = 1000
 BODY_PATIENCE = 30.0  # seconds for a whole body
 FORGOTTEN = 32 * 1024 * 1024  # octets of a body that are read to be forgotten
@@ -89,8 +90,10 @@ class Service:
         return respond(request, answer, manner)
 
     async def _answer(self, request: Request, manner: Manner) -> Answer | File | Redirect:
-        query = _query(request)
         path = request.scope["path"]
+        if len(request.scope["raw_path"]) + len(request.scope["query_string"]) > LONGEST_ADDRESS:
+            raise RefusalError(414, "The address is too long.")
+        query = _query(request)
         peer = _peer(request)
         if peer is not None:
             self._requests.check(peer)

@@ -35,6 +35,7 @@ ERRORS = {
     "408": "The request took too long.",
     "409": "It is at odds with what is there.",
     "413": "The request is too big.",
+    "414": "The address is too long.",
     "415": "The body is of an unknown kind.",
 }
 

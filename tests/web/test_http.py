@@ -75,6 +75,21 @@ async def test_a_filter_that_means_nothing_finds_nothing(filled: Site) -> None:
         assert await filled.get(f"/api/1.2/patches/?{query}") == [], query
 
 
+async def test_a_word_as_long_as_can_be(filled: Site) -> None:
+    """It takes no longer than another: what it costs to look it up grew with the square of its length."""
+    name = "x" + "0123456789" * 24
+    await filled.store.put(patch("wordy@example.org", f"[PATCH] {name}", file="wordy.c"))
+    for word, found in ((name, 1), (name[1:], 1), (f"{name[:-1]}x", 0), (name * 30, 0)):
+        assert len(await filled.get(f"/api/1.2/patches/?q={word}")) == found
+
+
+async def test_an_address_as_long_as_can_be(filled: Site) -> None:
+    for address in ("/api/1.2/patches/?q=", "/api/1.2/patches/", "/demo/", "/"):
+        assert (await filled.ask(address + "x" * (8190 - len(address)))).status in (200, 404)
+        longer = await filled.ask(address + "x" * 60_000)
+        assert (longer.status, longer.json) == (414, {"detail": "The address is too long."})
+
+
 FOUND = [
         ("", 4), ("project=demo", 4), ("project=1", 4), ("project=demo&project=nosuch", 4), ("nosuch=1", 4),
         ("state=new&state=accepted", 4), ("state=1", 4), ("state=New", 4), ("state=Under%20Review", 0),

@@ -13,6 +13,7 @@ from ingestd.errors import IngestdError
 
 REMEMBERED = 1000  # lists
 POSITIONS = 50  # of each
+INDEXED = 100  # letters of a word that are looked up; ILIKE sees to the rest
 FAR = 10_000  # events; what was known so long ago is found out anew
 
 # How a filter narrows: {0} is its parameter, an array where the SQL says ANY.
@@ -181,7 +182,7 @@ def _conditions(listing: Listing, wanted: Wanted) -> tuple[str, dict[str, Any]]:
         parameters[parameter] = "%" + word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
         if listing.grams is not None and len(word) >= 3:
             parts.append(f"ingestd.trigrams({listing.grams}) @> ingestd.trigrams(:{parameter}w)")
-            parameters[f"{parameter}w"] = word
+            parameters[f"{parameter}w"] = word[:INDEXED]
     return " AND ".join(parts) or "true", parameters
 
 
