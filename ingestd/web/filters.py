@@ -60,6 +60,14 @@ def _time(values: Sequence[str]) -> datetime:
         raise NothingError from None
 
 
+def _place(values: Sequence[str]) -> int:
+    """Where a reader of events is. What is none finds nothing: all events once more would be the wrong answer."""
+    found = whole_number(values[-1])
+    if found is None:
+        raise NothingError
+    return found
+
+
 def _boolean(values: Sequence[str]) -> bool | None:
     return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(values[-1].lower())
 
@@ -116,7 +124,7 @@ EVENTS = {
     "patch": Filter(_ids, target="mail"),
     "cover": Filter(_ids, target="mail"),
     "actor": Filter(_texts, "user", since=(1, 2)),
-    "after": Filter(lambda values: whole_number(values[-1])),
+    "after": Filter(_place),
     **SINCE,
 }
 CHECKS = {"user": Filter(_texts, "user"), "state": Filter(_verdicts), "context": TEXTS, **SINCE}

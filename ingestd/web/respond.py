@@ -43,7 +43,8 @@ def respond(request: Request, answer: Answer | File | Redirect, manner: Manner) 
     if status == 200 and request.method in ("GET", "HEAD"):
         tag = f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'
         headers |= {"ETag": tag, "Cache-Control": "private, no-cache"}
-        if tag in [one.strip() for one in request.headers.get("if-none-match", "").split(",")]:
+        known = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]
+        if tag.removeprefix("W/") in known or "*" in known:
             return as_written(b"", 304, headers)
     return as_written(content, status, headers)
 

@@ -122,6 +122,20 @@ def key(name: str, value: Any) -> int:  # noqa: ANN401 - JSON
     return number
 
 
+def count(name: str, value: Any, most: int) -> int:  # noqa: ANN401 - JSON
+    """A whole number from 1 to `most`."""
+    said = value.strip() if isinstance(value, str) else value
+    if isinstance(said, str) and re.fullmatch(r"-?[0-9]{1,19}", said, re.ASCII):
+        said = int(said)
+    if isinstance(said, bool) or not isinstance(said, int):
+        raise wrong(name, "A valid integer is required.")
+    if said < 1:
+        raise wrong(name, "Ensure this value is greater than or equal to 1.")
+    if said > most:
+        raise wrong(name, f"Ensure this value is less than or equal to {most}.")
+    return said
+
+
 def maybe_key(data: Data, name: str) -> int | None:
     """An id, or null: of a form also nothing."""
     value = one(data, name)

@@ -187,10 +187,7 @@ def _settings(said: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
         raise wrong("settings", "Invalid data. Expected a dictionary.")
     changes: dict[str, Any] = {name: values.boolean(said, name) for name in ("send_email", "show_ids") if name in said}
     if "items_per_page" in said:
-        number = values.key("items_per_page", said["items_per_page"])
-        if number > 2**31 - 1:
-            raise wrong("items_per_page", f"Ensure this value is less than or equal to {2**31 - 1}.")
-        changes["items_per_page"] = number
+        changes["items_per_page"] = values.count("items_per_page", said["items_per_page"], 2**31 - 1)
     return changes
 
 

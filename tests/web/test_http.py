@@ -73,6 +73,9 @@ NOTHING = [
 async def test_a_filter_that_means_nothing_finds_nothing(filled: Site) -> None:
     for query in NOTHING:
         assert await filled.get(f"/api/1.2/patches/?{query}") == [], query
+    for after in ("x", "-1", "1.5", "99999999999999999999"):
+        assert await filled.get(f"/api/1.2/events/?after={after}") == [], after
+    assert len(await filled.get("/api/1.2/events/?after=")) == len(await filled.get("/api/1.2/events/?after=0")) > 0
 
 
 async def test_a_word_as_long_as_can_be(filled: Site) -> None:
@@ -254,6 +257,26 @@ async def test_what_a_body_may_be(filled: Site) -> None:
         assert (answer.status, isinstance(answer.json, dict)) == (status, True), (content[:50], answer)
 
 
+async def test_what_a_user_may_set(filled: Site) -> None:
+    token = await filled.user("mary")
+    for said, answer in (
+        (0, "Ensure this value is greater than or equal to 1."),
+        (-5, "Ensure this value is greater than or equal to 1."),
+        (2**31, "Ensure this value is less than or equal to 2147483647."),
+        ("9" * 19, "Ensure this value is less than or equal to 2147483647."),
+        ("x", "A valid integer is required."),
+        (True, "A valid integer is required."),
+        (1.5, "A valid integer is required."),
+        (None, "A valid integer is required."),
+    ):
+        data = {"settings": {"items_per_page": said}}
+        refused = await filled.ask("/api/1.3/users/1/", "PATCH", token=token, data=data)
+        assert (refused.status, refused.json) == (400, {"items_per_page": [answer]}), said
+    for said in (50, " 50 "):
+        done = await filled.ask("/api/1.3/users/1/", "PATCH", token=token, data={"settings": {"items_per_page": said}})
+        assert (done.status, done.json["settings"]["items_per_page"]) == (200, 50)
+
+
 async def test_a_name_and_a_password(filled: Site) -> None:
     await filled.user("mary", maintains=LIST, password=accounts.hash_password("correct horse"))
 
@@ -302,6 +325,9 @@ async def test_what_is_known_already_is_not_sent_again(filled: Site) -> None:
     tag = first.header("ETag") or ""
     again = await filled.ask("/api/patches/", headers={"If-None-Match": tag})
     assert (again.status, again.body) == (304, b"")
+    for known in (tag.removeprefix("W/"), f'"x", {tag}', "*"):
+        assert (await filled.ask("/api/patches/", headers={"If-None-Match": known})).status == 304
+    assert (await filled.ask("/api/patches/", headers={"If-None-Match": 'W/"x"'})).status == 200
     await filled.store.put(patch("more@example.net", "[PATCH] one more", file="more.c"))
     assert (await filled.ask("/api/patches/", headers={"If-None-Match": tag})).status == 200
 
