@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 from end_to_end.repository import Repository
+from mails import patch, reply, series
 from sqlalchemy import text
 from store.conftest import Store
 
@@ -129,6 +130,19 @@ async def store(database_url: str) -> AsyncIterator[Store]:
 async def site(store: Store) -> AsyncIterator[Site]:
     async for made in serve(store, Settings()):
         yield made
+
+
+@pytest.fixture
+async def filled(site: Site) -> Site:
+    """A site with a series of three, a review of it, and a single patch of somebody else."""
+    stem = "20261102100000.1"
+    mails = [
+        *series(stem, 3),
+        reply("review@example.com", f"{stem}-1-ann@example.org", "x", "Reviewed-by: Rob Reviewer <rob@example.com>\n"),
+        patch("lone@example.net", "[PATCH] a <b>bold</b> one", author="Bob Other <bob@example.net>", file="lone.c"),
+    ]
+    await site.store.put(*mails)
+    return site
 
 
 @pytest.fixture

@@ -50,7 +50,6 @@ async def test_b4_am_and_ty(world: World) -> None:
     """From a series on the list to one that is applied and thanked for: Patchwork's states go along."""
     home, out = world.desk.home, world.desk.home / "out"
     world.desk.configure("b4.pw-accept-state", "accepted")
-    world.desk.configure("b4.pw-discard-state", "rejected")
     for number, check in ((1, "success"), (2, "fail"), (3, "warning")):
         path = f"/api/1.2/patches/{world.patches[number - 1]}/checks/"
         data = {"state": check, "context": "ci"}
@@ -80,6 +79,13 @@ async def test_b4_am_and_ty(world: World) -> None:
     for number in (1, 2, 3):
         assert f"[{number}/3] part {number}: say word\n      commit: " in thanks.read_text()
 
+
+@pytest.mark.long
+async def test_b4_ty_for_what_is_chosen(world: World) -> None:
+    home = world.desk.home
+    world.desk.configure("b4.pw-accept-state", "accepted")
+    world.desk.configure("b4.pw-discard-state", "rejected")
+    await b4(world, "shazam", world.ids[0])
     for options, state in (
         (("-t", "1", "--pw-set-state", "awaiting-upstream"), "awaiting-upstream"),
         (("-t", "all", "-b", "work"), "accepted"),

@@ -258,7 +258,8 @@ async def test_git_pw_applies(world: World) -> None:
     world.desk.configure("pw.applyPatchDeps", "false")
     assert await applied("git-pw", "patch", "apply", third) == 1
     assert await applied("git-pw", "patch", "apply", "--deps", third) == 3
-    lone = await run("git-pw", "patch", "apply", "--series", str(on_top), third, check=False)  # it is not in it
+    # It is not in that series.
+    lone = await run("git-pw", "patch", "apply", "--deps", "--series", str(on_top), third, check=False)
     assert (lone.status, "Resource not found" in lone.error) == (1, True)
 
 
@@ -360,6 +361,7 @@ async def test_git_pw_as_each_may_log_in(world: World) -> None:
     assert "nobody-knows" in await refused(*update, "nobody-knows", first)
 
 
+@pytest.mark.long
 async def test_git_pw_downloads(world: World) -> None:
     run, home = world.desk.run, world.desk.home
     first, own = str(world.patches[0]), home / "own"
