@@ -285,13 +285,21 @@ review.PW_WINDOW_DAYS = -1
 late = review.pw_fetch_series(key, url, project)
 assert (late.series, late.outstanding, late.window_days) == ([], 2, -1), late
 checks = review.pw_fetch_checks(key, url, [patch])
+from b4.review.checks import _run_builtin_patchwork
+from email.message import EmailMessage
+mail = EmailMessage()
+mail["Message-ID"] = f"<{sys.argv[4]}>"
+(summary,) = _run_builtin_patchwork(mail, key, url)
+assert (summary["status"], summary["summary"]) == ("fail", "1 fail"), summary
+assert review.pw_set_series_state(key, url, [patch, 99999], "rfc", True) == (1, 1)
 done = review.pw_update_series_state(series, "under-review")
 print(json.dumps([data["id"], data["state"], data["check"], found.series, found.outstanding, checks, done]))
 """
     check = {"state": "fail", "context": "lint", "description": "long line"}
     checks = f"/api/1.2/patches/{world.patches[1]}/checks/"
     assert (await world.site.ask(checks, "POST", token=world.token, data=check)).status == 201
-    done = await world.desk.run("python", "-c", script, world.ids[1], str(world.series), str(world.patches[1]))
+    arguments = (world.ids[1], str(world.series), str(world.patches[1]), world.ids[2])
+    done = await world.desk.run("python", "-c", script, *arguments)
     id_, state, verdict, found, outstanding, told, changed = json.loads(done.out.splitlines()[-1])
     assert (id_, state, verdict) == (world.patches[0], "new", "pending")
     assert outstanding == 2  # one is accepted by now
@@ -304,4 +312,5 @@ print(json.dumps([data["id"], data["state"], data["check"], found.series, found.
     )
     assert [one["description"] for one in told] == ["long line"]
     assert changed
-    assert [(await world.patch(number))["state"] for number in (1, 2, 3)] == ["under-review"] * 3
+    assert await states(world) == ["under-review"] * 3
+    assert (await world.patch(2))["archived"] is False  # as it was for a moment
