@@ -48,7 +48,12 @@ async def _entries(connection: Connection, ids: Sequence[int]) -> bytes:
     rows = await mails.mails(connection, ids)
     given = await mails.given(connection, ids)
     there = [rows[id_] for id_ in ids if id_ in rows and rows[id_]["diff"] is not None]
-    return mbox.joined((row, given.get(row["id"], ())) for row in there)
+    return await _made(lambda: mbox.joined((row, given.get(row["id"], ())) for row in there))
+
+
+async def _made(make: Callable[[], bytes]) -> bytes:
+    """What is long work for long mails, in a thread of its own: there are other requests."""
+    return await asyncio.to_thread(make)
 
 
 async def patch_mbox(call: Call, connection: Connection) -> File:
@@ -61,22 +66,23 @@ async def patch_mbox(call: Call, connection: Connection) -> File:
             raise missing("Series")
         return _attached(await _entries(connection, ids), row["name"], "patch")
     given = await mails.given(connection, [row["id"]])
-    return _attached(mbox.entry(row, given.get(row["id"], ())), row["name"], "patch")
+    return _attached(await _made(lambda: mbox.entry(row, given.get(row["id"], ()))), row["name"], "patch")
 
 
 async def patch_raw(call: Call, connection: Connection) -> File:
-    """The diff of a patch."""
+    """The diff of a patch, as it was sent."""
     row = await _mail(call, connection, patch=True)
     if row["diff"] is None:
         raise missing("Patch")
-    return _attached(row["diff"].encode(), row["name"], "diff", "text/x-patch; charset=utf-8")
+    content = await _made(lambda: mbox.diff(row)[0])
+    return _attached(content, row["name"], "diff", "text/x-patch; charset=utf-8")
 
 
 async def cover_mbox(call: Call, connection: Connection) -> File:
     """A cover."""
     row = await _mail(call, connection, patch=False)
     given = await mails.given(connection, [row["id"]])
-    return _attached(mbox.entry(row, given.get(row["id"], ())), row["name"], "mbox")
+    return _attached(await _made(lambda: mbox.entry(row, given.get(row["id"], ()))), row["name"], "mbox")
 
 
 async def series_mbox(call: Call, connection: Connection) -> File:
@@ -180,8 +186,7 @@ async def _listed(call: Call, connection: Connection) -> int:
 async def thread(call: Call, connection: Connection) -> File:
     """All mails of a thread, in a compressed mbox."""
     raws = await mails.thread(connection, await _listed(call, connection))
-    # In a thread of its own: it may be long work, and there are other requests.
-    content = await asyncio.to_thread(lambda: gzip.compress(mbox.mboxrd(raws), 6, mtime=0))
+    content = await _made(lambda: gzip.compress(mbox.mboxrd(raws), 6, mtime=0))
     return File(content, "application/gzip", {"Content-Disposition": "inline; filename=t.mbox.gz"})
 
 
