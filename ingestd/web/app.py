@@ -99,7 +99,8 @@ class Service:
         if found is not None:
             manner.kind = negotiate.form(query, request.headers.get("accept", ""))
             return await self._api(request, query, _version(found[1]), found[2] or "/", manner)
-        if (place := files.find(path)) is not None:
+        # b4 puts a slash behind an address that ends in one.
+        if (place := files.find("/" + path.lstrip("/"))) is not None:
             return await self._file(request, query, *place)
         raise missing()
 

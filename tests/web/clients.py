@@ -60,20 +60,26 @@ class Desk:
             "LC_ALL": "C.UTF-8",
             "TZ": "UTC",
             "COLUMNS": "400",
+            # Whoever wants to go farther than this machine does not come far.
+            "http_proxy": "http://127.0.0.1:9",
+            "https_proxy": "http://127.0.0.1:9",
+            "no_proxy": "127.0.0.1",
             **(extra or {}),
         }
 
-    async def run(self, *arguments: str, stdin: bytes = b"", check: bool = True) -> Done:
-        """Run a program in the repository; it must end well where `check` says so."""
-        return await asyncio.to_thread(self._run, arguments, stdin, check)
+    async def run(
+        self, *arguments: str, stdin: bytes = b"", check: bool = True, extra: Mapping[str, str] | None = None
+    ) -> Done:
+        """Run a program in the repository, with `extra` in its environment; it must end well where `check` says so."""
+        return await asyncio.to_thread(self._run, arguments, stdin, check, extra)
 
-    def _run(self, arguments: Sequence[str], stdin: bytes, check: bool) -> Done:
+    def _run(self, arguments: Sequence[str], stdin: bytes, check: bool, extra: Mapping[str, str] | None) -> Done:
         done = subprocess.run(
             arguments,
             input=stdin,
             capture_output=True,
             cwd=self.repository,
-            env=self.environment(),
+            env=self.environment(extra),
             timeout=PATIENCE,
             check=False,
         )
@@ -101,4 +107,9 @@ class Desk:
             ("b4.searchmask", f"{url}/{project}/?x=m&t=1&q=%s"),
             ("b4.attestation-policy", "off"),
         ):
-            subprocess.run(["git", "config", name, value], cwd=self.repository, check=True, env=self.environment())
+            self.configure(name, value)
+
+    def configure(self, name: str, value: str | None) -> None:
+        """Set what git's configuration has of a name; None takes it away."""
+        said = [name, value] if value is not None else ["--unset", name]
+        subprocess.run(["git", "config", *said], cwd=self.repository, check=True, env=self.environment())

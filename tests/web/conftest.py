@@ -5,10 +5,12 @@ import http.client
 import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from end_to_end.repository import Repository
 from sqlalchemy import text
 from store.conftest import Store
 
@@ -16,6 +18,8 @@ from ingestd.store import migrate
 from ingestd.store.api import accounts
 from ingestd.store.engine import Database
 from ingestd.web import Server, Settings, make
+from web.clients import Desk, install
+from web.world import World
 
 Json = Any  # what JSON has
 
@@ -141,3 +145,20 @@ async def behind(empty_database_url: str) -> AsyncIterator[Database]:
     await migrate.upgrade(database)
     yield database
     await database.close()
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where Patchwork's clients are."""
+    return install(tmp_path_factory.mktemp("clients") / "venv")
+
+
+@pytest.fixture
+async def world(site: Site, programs: Path, tmp_path: Path) -> World:
+    repository = Repository(tmp_path / "repository")
+    repository.commit_three()
+    files = repository.format_patch("--thread=shallow", cover=("Say it", "Three times."))
+    made = World(site, Desk(programs, tmp_path, repository.directory), repository, repository.tree)
+    await made.fill(files)
+    made.reset()
+    return made

@@ -333,8 +333,9 @@ async def test_mboxes_and_threads(filled: Site) -> None:
         (f"/patch/{patch_['id']}/raw/", f"/project/demo/patch/{key}/raw/"),
         (f"/project/demo/patch/{key}/", f"/api/1.3/patches/{patch_['id']}/?format=api"),
     ):
-        moved = await filled.ask(path)
-        assert (moved.status, moved.header("Location")) == (302, there)
+        for called in (path, f"/{path}"):  # as b4 calls it where `b4.pw-url` ends in a slash
+            moved = await filled.ask(called)
+            assert (moved.status, moved.header("Location")) == (302, there)
     thread = await filled.ask(f"/demo/{key.replace('@', '%40')}/t.mbox.gz")
     assert gzip.decompress(thread.body).count(b"From mboxrd@z ") == 5
     assert (await filled.ask(f"/{LIST}/{key}/raw")).body.count(b"From mboxrd@z ") == 1

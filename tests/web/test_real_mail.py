@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from mail.corpus import aspeed, need
 
-from web.clients import Desk, install
+from web.clients import Desk
 from web.conftest import Json, Site
 
 ASPEED, QEMU = "linux-aspeed.lists.ozlabs.org", "qemu-devel.nongnu.org"
@@ -83,14 +83,14 @@ async def test_every_page_and_every_thing_of_it(site: Site) -> None:
 
 
 @pytest.mark.long
-async def test_clients_show_real_mail(site: Site, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
+async def test_clients_show_real_mail(site: Site, programs: Path, tmp_path: Path) -> None:
     for path in sorted(need("corpus", "qemu-devel").glob("*.eml")):
         await site.store.put(path.read_bytes(), list_id=QEMU)
     token = await site.user("mary", maintains=QEMU, email="mary@example.org")
     repository = tmp_path / "repository"
     repository.mkdir()
     subprocess.run(["git", "init", "-q", repository], check=True)
-    desk = Desk(install(tmp_path_factory.mktemp("clients") / "venv"), tmp_path, repository)
+    desk = Desk(programs, tmp_path, repository)
     desk.set_up(site.url, "qemu-devel", token)
     there = await walk(site, "/api/1.2/patches/?per_page=250")
     listed = await desk.run("pwclient", "list")
