@@ -100,7 +100,7 @@ class Service:
             manner.kind = negotiate.form(query, request.headers.get("accept", ""))
             return await self._api(request, query, _version(found[1]), found[2] or "/", manner)
         # b4 puts a slash behind an address that ends in one.
-        if (place := files.find("/" + path.lstrip("/"))) is not None:
+        if (place := files.find("/" + path.lstrip("/"), query)) is not None:
             return await self._file(request, query, *place)
         raise missing()
 

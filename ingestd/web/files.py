@@ -3,12 +3,14 @@
 import asyncio
 import gzip
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ingestd.store.api import mails, patches, people, series, work
+from ingestd.store.api import search as mail_search
 from ingestd.store.engine import Connection
 from ingestd.web import mbox
+from ingestd.web import search as searching
 from ingestd.web.answer import File, Redirect, RefusalError, missing
 from ingestd.web.call import Call
 from ingestd.web.fields import Row, quoted, unquoted
@@ -195,6 +197,23 @@ async def raw(call: Call, connection: Connection) -> File:
     return File(mbox.mboxrd([await mails.raw(connection, await _listed(call, connection))]), TEXT)
 
 
+async def search(call: Call, connection: Connection) -> File:
+    """The mails that a search finds, with `t=1` with their whole threads, in a compressed mbox (public-inbox's x=m)."""
+    thread_of = await _listed(call, connection) if "msgid" in call.parts else None
+    wanted = searching.read(call.query.get("q", [""])[-1])
+    whole = call.query.get("t", [""])[-1] == "1"
+    try:
+        raws = await mail_search.search(
+            connection, unquoted(call.parts["list"]), wanted, thread_of=thread_of, whole=whole
+        )
+    except (mail_search.VagueError, mail_search.TooMuchError) as error:
+        raise RefusalError(400, f"The search asks for too much: {error}.") from error
+    if not raws:
+        raise missing()
+    content = await _made(lambda: gzip.compress(mbox.mboxrd(raws), 6, mtime=0))
+    return File(content, "application/gzip", {"Content-Disposition": "attachment; filename=results.mbox.gz"})
+
+
 _PART = r"[^/]+"
 _PROJECT = rf"/project/(?P<project>{_PART})"
 _ID = r"(?P<msgid>.+?)"  # a server decodes before we see it: a Message-ID may have a slash
@@ -218,19 +237,22 @@ PLACES = tuple(
         (rf"/(?P<list>{_PART})/{_ID}/raw", raw),
     )
 )
+SEARCH = Place(re.compile(rf"/(?P<list>{_PART})(/{_ID})?"), search)  # of a list, or of a mail's thread
 
 
-def find(path: str) -> tuple[Handler, dict[str, str]] | None:
+def find(path: str, query: Mapping[str, Sequence[str]]) -> tuple[Handler, dict[str, str]] | None:
     """What is at a path, and the parts of it."""
-    for place in PLACES:
+    searches = query.get("x", [""])[-1] == "m"
+    for place in (*PLACES, SEARCH) if searches else PLACES:
         if found := place.pattern.fullmatch(path.removesuffix("/")):
-            return place.handler, found.groupdict()
+            return place.handler, {name: part for name, part in found.groupdict().items() if part is not None}
     return None
 
 
 async def answer(call: Call, handler: Handler) -> File | Redirect:
-    """What is asked for; GET and HEAD only."""
-    if call.method != "GET":
-        raise RefusalError(405, f'Method "{call.method}" not allowed.', {"Allow": "GET, HEAD"})
+    """What is asked for. It changes nothing: a search may come by POST as well, whose body says nothing new."""
+    methods = ("GET", "POST") if handler is search else ("GET",)
+    if call.method not in methods:
+        raise RefusalError(405, f'Method "{call.method}" not allowed.', {"Allow": ", ".join((*methods, "HEAD"))})
     async with call.site.reader.transaction() as connection:
         return await handler(call, connection)

@@ -1,5 +1,6 @@
 """What b4 asks of Patchwork and of public-inbox, both of which we are."""
 
+import asyncio
 import email
 import json
 import mailbox
@@ -14,7 +15,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from mails import mail
+from mails import mail, reply
 
 from web.clients import Done
 from web.world import LIST, World
@@ -38,7 +39,11 @@ async def states(world: World) -> list[object]:
 def read(path: Path) -> list[Message]:
     """The mails of an mbox that is there."""
     with closing(mailbox.mbox(path, create=False)) as box:
-        return [email.message_from_bytes(box.get_bytes(key)) for key in box.keys()]
+        return [email.message_from_bytes(box.get_bytes(key)) for key in box.iterkeys()]
+
+
+def text_of(mail: Message) -> str:
+    return str(mail.get_payload())
 
 
 def subjects(path: Path) -> list[str]:
@@ -135,15 +140,15 @@ async def test_b4_takes_what_it_is_told_to(world: World) -> None:
     assert [one["Subject"] for one in await am("-P", "_", first)] == PARTS[:1]
     assert [one["Subject"] for one in await am("-P", "*part 3*", first)] == PARTS[2:]
     (one, *_) = await am("-s", "-l", first)
-    text = one.get_payload()
+    text = text_of(one)
     for line in (
         "Reviewed-by: Rob Reviewer <rob@example.com>",
         f"Link: {world.site.url}/demo/{first}",
         "Signed-off-by: Mary Maintainer <mary@example.org>",
     ):
         assert line in text.splitlines(), text
-    assert "Reviewed-by" not in (await am("-T", first))[0].get_payload()
-    assert f"Message-ID: <{first}>" in (await am("-i", first))[0].get_payload().splitlines()
+    assert "Reviewed-by" not in text_of((await am("-T", first))[0])
+    assert f"Message-ID: <{first}>" in text_of((await am("-i", first))[0]).splitlines()
     assert len(await am("--single-message", world.ids[3])) == 1
     absent = await b4(world, "am", "-o", str(out), "nobody@example.org", check=False)
     assert (absent.status, "Could not retrieve thread" in absent.error) == (1, True)
@@ -196,6 +201,35 @@ async def test_b4_with_revisions(world: World) -> None:
     assert b"Reviewed-by" not in repository.git("log", "base..")
     await b4(world, "trailers", "-u", "-F", world.ids[0], "--since-commit", "HEAD~2")
     assert repository.git("log", "base..").count(b"Reviewed-by: Rob Reviewer") == 3
+
+
+async def test_b4_finds_what_is_in_other_threads(world: World) -> None:
+    """Newer and older revisions by their author and subject, and reviews of the same diff: public-inbox's search."""
+    home, repository = world.desk.home, world.repository
+    repository.git("checkout", "-q", "-B", "second", "base")
+    repository.commit_three("word")
+    repository.change(18, "word 4")
+    repository.commit("part 4: say word")
+    repository.git("config", "user.email", "ann@example.org")
+    await asyncio.sleep(1.1)  # git makes a cover's Message-ID of the second it is
+    files = repository.format_patch("-v2", "--thread=shallow", cover=("Say it", "Four times."))
+    for path in files:
+        await world.site.store.put(path.read_bytes(), list_id=LIST)
+    second = re.findall(r"^Message-I[dD]: <(.*)>$", "".join(path.read_text() for path in files), re.MULTILINE)
+    acked = reply("acked@example.com", second[1], "Re: [PATCH v2 1/4] x", "Acked-by: Tom <tom@example.com>\n",
+        author="Tom <tom@example.com>")  # fmt: skip
+    await world.site.store.put(acked, list_id=LIST)
+
+    done = await b4(world, "am", "-c", "-o", str(home / "newest"), world.ids[0])
+    (mbox,) = (home / "newest").glob("*.mbx")
+    assert subjects(mbox) == [f"[PATCH v2 {number}/4] part {number}: say word" for number in (1, 2, 3, 4)], done.error
+    await b4(world, "diff", "-o", str(home / "range"), second[0])
+    assert "4:  " in (home / "range").read_text()
+    await b4(world, "am", "-o", str(home / "first"), world.ids[0])
+    (mbox,) = (home / "first").glob("*.mbx")
+    assert "Acked-by: Tom <tom@example.com>" in text_of(read(mbox)[0])
+    nothing = await b4(world, "am", "-c", "-o", str(home / "alone"), second[0])
+    assert "Server returned an error" not in done.error + nothing.error
 
 
 @pytest.fixture
