@@ -143,6 +143,9 @@ REQUESTS = {
     "bundles": "/api/1.2/bundles/",
     "comments": "/api/1.2/patches/{patch}/comments/",
     "checks": "/api/1.2/patches/{patch}/checks/",
+    "the mbox of a series": "/series/{series}/mbox/",
+    "b4: search by diff": "/{list}/?x=m&t=1&q=patchid:{patch_id}",
+    "b4: search by author": "/{list}/?x=m&t=1&q=(s:%22a+subject%22+AND+f:%22{author}%22)+AND+d:20100101..",
 }
 
 
@@ -198,12 +201,21 @@ async def measure(database: Database, requests: int) -> None:
         patch = await connection.scalar(text("SELECT max(message) FROM ingestd.triage"))
         count = await connection.scalar(text("SELECT count(*) FROM ingestd.triage"))
         last = await connection.scalar(text("SELECT max(cursor) FROM ingestd.event"))
+        found = await connection.execute(
+            text(
+                "SELECT p.patch_id, l.list_id AS list, m.thread AS series, m.submitter_email AS author"
+                " FROM ingestd.message m JOIN ingestd.patch p ON p.message = m.id"
+                " JOIN ingestd.list l ON l.id = m.list WHERE m.id = :patch"
+            ),
+            {"patch": patch},
+        )
+        one = found.mappings().one()
     spent: list[float] = []
     watch(database, spent)
     server = Server(make(database, database, Settings()))
     server.open(("127.0.0.1", 0))
     task = asyncio.create_task(server.run())
-    where = {"patch": patch, "middle": count // 60, "after": count // 60 + 1, "event": last - 5000}
+    where = {"patch": patch, "middle": count // 60, "after": count // 60 + 1, "event": last - 5000, **one}
     print(f"{'request':26} {'first':>8} {'p50':>8} {'p95':>8}   {'SQL p50':>8} {'SQL p95':>8}  queries  (ms)")
     for name, path in REQUESTS.items():
         whole, inside, queries = [], [], 0

@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -16,15 +18,14 @@ from ingestd import metrics, systemd
 from ingestd.config import Config, split_address
 from ingestd.errors import ConfigError, IngestdError, UnavailableError, UserError
 from ingestd.postgres import Postgres, attach, default_directory
-from ingestd.reception import Ingest
-from ingestd.service import Service, raise_descriptors, write_lists
+from ingestd.service import Service, check_handed, raise_descriptors, write_lists
 from ingestd.store import engine, migrate, watch
 from ingestd.store.engine import Database
 
 log = structlog.get_logger()
 
 EXTENSION = 30.0  # seconds that systemd grants us more, again and again, while a start is at work
-STALL = 60.0  # seconds past its time-outs after which the committer counts as stuck
+STALL = 60.0  # seconds past its time-outs after which a part counts as stuck
 
 
 class BrokenError(IngestdError):
@@ -59,11 +60,14 @@ async def serve(
         stack.push_async_callback(_cancel, committer)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await service.listen(handed)
+        held = [listening for name, listening in handed if name == "api"]
+        if held and not with_api:
+            raise ConfigError("socket 'api' of systemd: nobody answers there without --with-api")
+        await service.listen([one for one in handed if one[0] != "api"])
         addresses = service.addresses
         site = None
         if with_api:
-            site, where = await stack.enter_async_context(_site(config, database.url))
+            site, where = await stack.enter_async_context(_site(config, database.url, held))
             addresses += where
         await _cancel(patience)
         log.info("serving", addresses=addresses, database=database.name)
@@ -71,7 +75,8 @@ async def serve(
         ready(addresses)
 
         # Serve: sessions and the committer do all the work.
-        watchdog = asyncio.create_task(_pet_watchdog(service.ingest, database), name="watchdog")
+        committer_busy = partial(getattr, service.ingest.committer, "busy")
+        watchdog = asyncio.create_task(_pet_watchdog(committer_busy, database.timeout + STALL), name="watchdog")
         reloader = asyncio.create_task(_reload(service, hangup, reread), name="reload")
         monitor = asyncio.create_task(service.monitor.run(), name="monitor")
         watcher = asyncio.create_task(watch.watch(database, config.series.stalled_after), name="watcher")
@@ -96,15 +101,20 @@ async def serve(
 
 async def serve_api(config: Config, ready: Callable[[list[str]], None] = lambda _: None) -> None:
     """Answer HTTP until SIGTERM or SIGINT, beside a daemon that takes the mail, or without one."""
+    handed = systemd.sockets()
+    check_handed(handed, ("api",))
+    held = [listening for _, listening in handed]
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with open_store(config) as database, _site(config, database.url) as (site, addresses):
+    async with open_store(config) as database, _site(config, database.url, held) as (site, addresses):
         log.info("serving", addresses=addresses, database=database.name)
         systemd.notify("READY=1", f"STATUS=serving {', '.join(addresses)}")
         ready(addresses)
+        watchdog = asyncio.create_task(_pet_watchdog(lambda: 0.0, STALL), name="watchdog")
         stopped = asyncio.create_task(stop.wait(), name="stop")
         await asyncio.wait({stopped, site}, return_when=asyncio.FIRST_COMPLETED)
+        await _cancel(watchdog)
         stopped.cancel()
         systemd.notify("STOPPING=1")
         if site.done():
@@ -113,8 +123,13 @@ async def serve_api(config: Config, ready: Callable[[list[str]], None] = lambda 
 
 
 @asynccontextmanager
-async def _site(config: Config, url: str) -> AsyncIterator[tuple["asyncio.Task[None]", list[str]]]:
-    """The HTTP API, on connections of its own, so that it takes none from the mail: its task, and where it answers."""
+async def _site(
+    config: Config, url: str, held: Sequence[socket.socket]
+) -> AsyncIterator[tuple["asyncio.Task[None]", list[str]]]:
+    """The HTTP API, on connections of its own, so that it takes none from the mail: its task, and where it answers.
+
+    It listens on the sockets that systemd has `held`, or else on its own address.
+    """
     try:
         from ingestd import web  # noqa: PLC0415 - its libraries are an extra
     except ImportError as error:
@@ -135,7 +150,10 @@ async def _site(config: Config, url: str) -> AsyncIterator[tuple["asyncio.Task[N
         server = web.Server(
             web.make(database, reader, settings), proxies=section.proxies, connections=section.connections
         )
-        server.open(split_address(section.address))
+        for listening in held:
+            server.open(listening)
+        if not held:
+            server.open(split_address(section.address))
         task = asyncio.create_task(server.run(), name="api")
         try:
             yield task, [f"http {address}" for address in server.addresses]
@@ -179,22 +197,21 @@ async def _ask_for_time() -> None:
         await asyncio.sleep(EXTENSION / 3)
 
 
-async def _pet_watchdog(ingest: Ingest, database: Database) -> None:
-    """Tell systemd that we work: this loop turns, and no batch takes longer than its time-outs allow.
+async def _pet_watchdog(busy: Callable[[], float], limit: float) -> None:
+    """Tell systemd that we work: this loop turns, and nothing is `busy` longer, in seconds, than its time-outs allow.
 
     A database that is away is no reason to be killed: batches fail in time, and mail servers hear 451.
     """
-    limit = systemd.watchdog()
-    if limit is None:
+    interval = systemd.watchdog()
+    if interval is None:
         await _forever()
         return
     while True:
-        busy = ingest.committer.busy
-        if busy < database.timeout + STALL:
+        if busy() < limit:
             systemd.notify("WATCHDOG=1")
         else:
-            log.error("committer_stuck", seconds=round(busy))
-        await asyncio.sleep(limit / 3)
+            log.error("committer_stuck", seconds=round(busy()))
+        await asyncio.sleep(interval / 3)
 
 
 @asynccontextmanager

@@ -91,7 +91,7 @@ class Service:
         A protocol for which systemd has `handed` over sockets listens on these, and on no address of its own.
         ConfigError when one of them has no name of ours.
         """
-        _check_handed(handed)
+        check_handed(handed, HANDED)
         allowed = access(self.config)
         for protocol, section in (("lmtp", self.config.lmtp), ("smtp", self.config.smtp)):
             listener = Listener(
@@ -230,11 +230,11 @@ def raise_descriptors(connections: int) -> None:
         log.warning("few_descriptors", allowed=soft, wanted=wanted)
 
 
-def _check_handed(handed: Sequence[tuple[str, socket.socket]]) -> None:
-    """ConfigError unless systemd has handed over listening sockets with names that we know."""
+def check_handed(handed: Sequence[tuple[str, socket.socket]], names: Sequence[str]) -> None:
+    """ConfigError unless systemd has handed over listening sockets with these names."""
     for name, listening in handed:
-        if name not in HANDED:
-            raise ConfigError(f"socket {name!r} of systemd: expected FileDescriptorName={' or '.join(HANDED)}")
+        if name not in names:
+            raise ConfigError(f"socket {name!r} of systemd: expected FileDescriptorName={' or '.join(names)}")
         if not listening.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             raise ConfigError(f"socket {name!r} of systemd: expected ListenStream= and Accept=no")
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
+from typing import NamedTuple
 
 from ingestd.mail import address, author, body, charset, diff, header, mime, parse, signature, text, trailer
 from ingestd.mail.values import Kind, Mail, Person
@@ -43,6 +44,14 @@ class Patch:
     diff: bytes  # as sent, transfer encoding undone, in the mail's own charset: what `git apply` must get
     below: str  # what stands below the diff, without signature and list footer
     charset: str | None  # what the text was decoded with
+
+
+class Body(NamedTuple):
+    """A mail's body, and what its header must say of it."""
+
+    data: bytes
+    charset: str
+    encoding: str  # Content-Transfer-Encoding (RFC 2045 section 6)
 
 
 def read(raw: bytes) -> Patch | None:
@@ -104,21 +113,31 @@ def mbox_entry(patch: Patch, trailers: Sequence[str] = ()) -> bytes:
     above = add_trailers(patch.above, trailers)
     if above and not above.endswith("\n"):
         above += "\n"
-    label = _label(patch, above)
-    data = above.encode(label, "replace") + patch.diff + patch.below.encode(label, "replace")
-    data = data if data.endswith(b"\n") else data + b"\n"
-    data, encoding = (_quoted(data), "quoted-printable") if _needs_quoting(data) else (data, "8bit")
+    made = body_of(above, patch.diff, patch.below, patch.charset)
     headers = [
         ("From", _address(patch.author)),
         ("Subject", _encoded(patch.subject)),
         ("Date", _date(patch)),
         ("Message-ID", f"<{_BLANK.sub('', patch.message_id)}>"),
         ("MIME-Version", "1.0"),
-        ("Content-Type", f"text/plain; charset={label}"),
-        ("Content-Transfer-Encoding", encoding),
+        ("Content-Type", f"text/plain; charset={made.charset}"),
+        ("Content-Transfer-Encoding", made.encoding),
     ]
     head = "".join(_folded(name, value) for name, value in headers if value)
-    return _FROM_LINE + head.encode("utf-8", "replace") + b"\n" + data + b"\n"
+    return _FROM_LINE + head.encode("utf-8", "replace") + b"\n" + made.data + b"\n"
+
+
+def body_of(above: str, exact: bytes, below: str, declared: str | None) -> Body:
+    """A mail's body, ended by a line end, from its text and the bytes of its diff, which `git apply` gets as they are.
+
+    `declared`: what the text was decoded with. The data is UTF-8, whatever the diff is, and can stand in any file.
+    """
+    label = _label(above + below, exact, declared)
+    data = above.encode(label, "replace") + exact + below.encode(label, "replace")
+    data = data if data.endswith(b"\n") else data + b"\n"
+    if _needs_quoting(data):
+        return Body(_quoted(data), label, "quoted-printable")
+    return Body(data, label, "7bit" if data.isascii() else "8bit")
 
 
 def mboxrd_entry(raw: bytes) -> bytes:
@@ -205,27 +224,30 @@ def _credited(above: str, person: Person, *, munged: bool) -> str:
     return "\n".join(lines)
 
 
-def _label(patch: Patch, above: str) -> str:
+def _label(around: str, exact: bytes, declared: str | None) -> str:
     """The charset to declare: UTF-8, unless the diff reads otherwise in it and the mail's own serves for all.
 
     git-mailinfo(1) takes the message from that charset to UTF-8 and never touches the diff.
     """
-    name = charset.codec(patch.charset)
-    around = above + patch.below
+    name = charset.codec(declared)
     if name is None or name == "utf_8" or not charset.keeps_ascii(name) or "\x1b" in around:  # it shifts in iso-2022
         return "UTF-8"
     try:
-        if patch.diff.decode(name) == patch.diff.decode("utf-8", "replace"):
+        if exact.decode(name) == exact.decode("utf-8", "replace"):
             return "UTF-8"
         around.encode(name)
     except UnicodeError:
         return "UTF-8"
-    return str(patch.charset)
+    return str(declared)
 
 
 def _needs_quoting(data: bytes) -> bool:
-    """What mail, mbox or `git mailsplit` would change or refuse: CR, NUL, `From ` lines, long lines."""
+    """What mail, mbox or `git mailsplit` would change or refuse: CR, NUL, `From ` lines, long lines, no UTF-8."""
     if b"\r" in data or b"\0" in data or _FROM.search(data):
+        return True
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
         return True
     return max(map(len, data.split(b"\n"))) > _MAX_LINE
 

@@ -28,7 +28,7 @@ from ingestd.web.respond import Manner, respond
 log = structlog.get_logger()
 
 METHODS = (*endpoints.METHODS, "HEAD", "OPTIONS")
-LONGEST_ADDRESS = 8190  # octets, as web servers have it: what is asked for comes back in `Link`, up to four times
+LONGEST_ADDRESS = 8190  # octets, of the API's own: what is asked for comes back in `Link`, up to four times
 MOST_PARAMETERS = 1000
 BODY_PATIENCE = 30.0  # seconds for a whole body
 FORGOTTEN = 32 * 1024 * 1024  # octets of a body that are read to be forgotten
@@ -91,8 +91,6 @@ class Service:
 
     async def _answer(self, request: Request, manner: Manner) -> Answer | File | Redirect:
         path = request.scope["path"]
-        if len(request.scope["raw_path"]) + len(request.scope["query_string"]) > LONGEST_ADDRESS:
-            raise RefusalError(414, "The address is too long.")
         query = _query(request)
         peer = _peer(request)
         if peer is not None:
@@ -100,10 +98,12 @@ class Service:
             self._requests.take(peer)
         found = PATH.fullmatch(path)
         if found is not None:
+            if len(request.scope["raw_path"]) + len(request.scope["query_string"]) > LONGEST_ADDRESS:
+                raise RefusalError(414, "The address is too long.")
             manner.kind = negotiate.form(query, request.headers.get("accept", ""))
             return await self._api(request, query, _version(found[1]), found[2] or "/", manner)
         # b4 puts a slash behind an address that ends in one.
-        if (place := files.find("/" + path.lstrip("/"))) is not None:
+        if (place := files.find("/" + path.lstrip("/"), query)) is not None:
             return await self._file(request, query, *place)
         raise missing()
 

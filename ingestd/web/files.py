@@ -3,12 +3,14 @@
 import asyncio
 import gzip
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ingestd.store.api import mails, patches, people, series, work
+from ingestd.store.api import search as mail_search
 from ingestd.store.engine import Connection
 from ingestd.web import mbox
+from ingestd.web import search as searching
 from ingestd.web.answer import File, Redirect, RefusalError, missing
 from ingestd.web.call import Call
 from ingestd.web.fields import Row, quoted, unquoted
@@ -48,7 +50,12 @@ async def _entries(connection: Connection, ids: Sequence[int]) -> bytes:
     rows = await mails.mails(connection, ids)
     given = await mails.given(connection, ids)
     there = [rows[id_] for id_ in ids if id_ in rows and rows[id_]["diff"] is not None]
-    return mbox.joined((row, given.get(row["id"], ())) for row in there)
+    return await _made(lambda: mbox.joined((row, given.get(row["id"], ())) for row in there))
+
+
+async def _made(make: Callable[[], bytes]) -> bytes:
+    """What is long work for long mails, in a thread of its own: there are other requests."""
+    return await asyncio.to_thread(make)
 
 
 async def patch_mbox(call: Call, connection: Connection) -> File:
@@ -61,22 +68,23 @@ async def patch_mbox(call: Call, connection: Connection) -> File:
             raise missing("Series")
         return _attached(await _entries(connection, ids), row["name"], "patch")
     given = await mails.given(connection, [row["id"]])
-    return _attached(mbox.entry(row, given.get(row["id"], ())), row["name"], "patch")
+    return _attached(await _made(lambda: mbox.entry(row, given.get(row["id"], ()))), row["name"], "patch")
 
 
 async def patch_raw(call: Call, connection: Connection) -> File:
-    """The diff of a patch."""
+    """The diff of a patch, as it was sent."""
     row = await _mail(call, connection, patch=True)
     if row["diff"] is None:
         raise missing("Patch")
-    return _attached(row["diff"].encode(), row["name"], "diff", "text/x-patch; charset=utf-8")
+    content = await _made(lambda: mbox.diff(row)[0])
+    return _attached(content, row["name"], "diff", "text/x-patch; charset=utf-8")
 
 
 async def cover_mbox(call: Call, connection: Connection) -> File:
     """A cover."""
     row = await _mail(call, connection, patch=False)
     given = await mails.given(connection, [row["id"]])
-    return _attached(mbox.entry(row, given.get(row["id"], ())), row["name"], "mbox")
+    return _attached(await _made(lambda: mbox.entry(row, given.get(row["id"], ()))), row["name"], "mbox")
 
 
 async def series_mbox(call: Call, connection: Connection) -> File:
@@ -180,14 +188,30 @@ async def _listed(call: Call, connection: Connection) -> int:
 async def thread(call: Call, connection: Connection) -> File:
     """All mails of a thread, in a compressed mbox."""
     raws = await mails.thread(connection, await _listed(call, connection))
-    # In a thread of its own: it may be long work, and there are other requests.
-    content = await asyncio.to_thread(lambda: gzip.compress(mbox.mboxrd(raws), 6, mtime=0))
+    content = await _made(lambda: gzip.compress(mbox.mboxrd(raws), 6, mtime=0))
     return File(content, "application/gzip", {"Content-Disposition": "inline; filename=t.mbox.gz"})
 
 
 async def raw(call: Call, connection: Connection) -> File:
     """One mail, as it was received, in an mbox."""
     return File(mbox.mboxrd([await mails.raw(connection, await _listed(call, connection))]), TEXT)
+
+
+async def search(call: Call, connection: Connection) -> File:
+    """The mails that a search finds, with `t=1` with their whole threads, in a compressed mbox (public-inbox's x=m)."""
+    thread_of = await _listed(call, connection) if "msgid" in call.parts else None
+    wanted = searching.read(call.query.get("q", [""])[-1])
+    whole = call.query.get("t", [""])[-1] == "1"
+    try:
+        raws = await mail_search.search(
+            connection, unquoted(call.parts["list"]), wanted, thread_of=thread_of, whole=whole
+        )
+    except (mail_search.VagueError, mail_search.TooMuchError) as error:
+        raise RefusalError(400, f"The search asks for too much: {error}.") from error
+    if not raws:
+        raise missing()
+    content = await _made(lambda: gzip.compress(mbox.mboxrd(raws), 6, mtime=0))
+    return File(content, "application/gzip", {"Content-Disposition": "attachment; filename=results.mbox.gz"})
 
 
 _PART = r"[^/]+"
@@ -213,19 +237,22 @@ PLACES = tuple(
         (rf"/(?P<list>{_PART})/{_ID}/raw", raw),
     )
 )
+SEARCH = Place(re.compile(rf"/(?P<list>{_PART})(/{_ID})?"), search)  # of a list, or of a mail's thread
 
 
-def find(path: str) -> tuple[Handler, dict[str, str]] | None:
+def find(path: str, query: Mapping[str, Sequence[str]]) -> tuple[Handler, dict[str, str]] | None:
     """What is at a path, and the parts of it."""
-    for place in PLACES:
+    searches = query.get("x", [""])[-1] == "m"
+    for place in (*PLACES, SEARCH) if searches else PLACES:
         if found := place.pattern.fullmatch(path.removesuffix("/")):
-            return place.handler, found.groupdict()
+            return place.handler, {name: part for name, part in found.groupdict().items() if part is not None}
     return None
 
 
 async def answer(call: Call, handler: Handler) -> File | Redirect:
-    """What is asked for; GET and HEAD only."""
-    if call.method != "GET":
-        raise RefusalError(405, f'Method "{call.method}" not allowed.', {"Allow": "GET, HEAD"})
+    """What is asked for. It changes nothing: a search may come by POST as well, whose body says nothing new."""
+    methods = ("GET", "POST") if handler is search else ("GET",)
+    if call.method not in methods:
+        raise RefusalError(405, f'Method "{call.method}" not allowed.', {"Allow": ", ".join((*methods, "HEAD"))})
     async with call.site.reader.transaction() as connection:
         return await handler(call, connection)

@@ -1,6 +1,5 @@
 """Mails as mbox files that `git am` takes, as Patchwork writes them."""
 
-import quopri
 import re
 import time
 from collections.abc import Iterable, Sequence
@@ -8,7 +7,7 @@ from email.header import Header
 from email.utils import format_datetime
 from typing import Any
 
-from ingestd.mail.export import add_trailers, mboxrd_entry
+from ingestd.mail.export import Body, add_trailers, body_of, mboxrd_entry, read
 from ingestd.web.fields import Row
 
 # What we write ourselves, and what would lie about the body.
@@ -21,24 +20,31 @@ def file_name(name: str, extension: str) -> str:
 
 
 def entry(mail: Row, trailers: Sequence[str] = ()) -> bytes:
-    """One mail with LF line ends; `trailers` of replies go to the end of its commit message."""
-    content = add_trailers(mail["content"] or "", trailers).rstrip("\n")
-    text = (content + "\n\n" + (mail["diff"] or "")).rstrip("\n") + "\n"
-    encoded = text.encode()
-    coding = "7bit" if text.isascii() else "8bit"
-    if re.search(r"^>*From ", text, re.MULTILINE):  # would start another mail
-        encoded = re.sub(rb"^From ", b"=46rom ", quopri.encodestring(encoded), flags=re.MULTILINE)
-        coding = "quoted-printable"
-    lines = [f"{name}: {value}\n" for name, value in _headers(mail, coding)]
+    """One mail with LF line ends; `trailers` of replies go to the end of its commit message.
+
+    The text is Patchwork's `content`. The diff is that of the mail as received: the database has it decoded.
+    """
+    content = add_trailers(mail["content"] or "", trailers).rstrip("\n") + "\n"
+    exact, declared = diff(mail)
+    body = body_of(f"{content}\n" if exact else content, exact, "", declared)
+    lines = [f"{name}: {value}\n" for name, value in _headers(mail, body)]
     stamp = time.asctime(mail["date"].utctimetuple())
-    return f"From patchwork {stamp}\n{''.join(lines)}\n".encode() + encoded
+    return f"From patchwork {stamp}\n{''.join(lines)}\n".encode() + body.data
 
 
-def _headers(mail: Row, coding: str) -> Iterable[tuple[str, str]]:
+def diff(mail: Row) -> tuple[bytes, str | None]:
+    """The bytes of a mail's diff, none for a pull request, and the charset that its text came in."""
+    patch = None if mail["diff"] is None else read(bytes(mail["raw"]))
+    if patch is None:  # what an older ingestd took for a diff, too
+        return (mail["diff"] or "").encode(), None
+    return patch.diff, patch.charset
+
+
+def _headers(mail: Row, body: Body) -> Iterable[tuple[str, str]]:
     submitter = _address(mail["submitter_name"], mail["submitter_email"])
-    yield "Content-Type", 'text/plain; charset="utf-8"'
+    yield "Content-Type", f'text/plain; charset="{body.charset.lower()}"'
     yield "MIME-Version", "1.0"
-    yield "Content-Transfer-Encoding", coding
+    yield "Content-Transfer-Encoding", body.encoding
     yield "X-Patchwork-Submitter", submitter
     yield "X-Patchwork-Id", str(mail["id"])
     if mail["delegate"]:

@@ -71,6 +71,23 @@ class Repository:
             self.change(number * 5, f"{word} {number}")
             self.commit(f"part {number}: say {word}\n\nIt was not said.")
 
+    def commit_what_mail_mangles(self) -> None:
+        """Files with CR, in other charsets and with long lines as the base, and a commit that changes them all."""
+        mangled = {
+            "dos.txt": b"one\r\ntwo\r\nthree\r\n",
+            "latin.txt": "größer\nweiter\n".encode("latin-1"),
+            "koi8.txt": "больше\n".encode("koi8-r"),
+            "mixed.txt": b"one\r\ntwo\nthree\r\r\nfour\r",
+            "long.txt": b"x" * 3000 + b"\r\n",
+        }
+        for name, content in mangled.items():
+            self.write(name, content)
+        self.commit("files")
+        self.git("tag", "-f", "base")
+        for name, content in mangled.items():
+            self.write(name, content.replace(b"t", b"T") + content)
+        self.commit("change them all")
+
     @property
     def tree(self) -> str:
         """The hash of what is checked out."""

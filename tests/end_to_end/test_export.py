@@ -41,20 +41,7 @@ def test_files_that_mail_mangles_come_back_whole(
     tmp_path_factory: pytest.TempPathFactory, mailing_list: MailingList
 ) -> None:
     repository = Repository(tmp_path_factory.mktemp("mangled") / "repository")
-    mangled = {
-        "dos.txt": b"one\r\ntwo\r\nthree\r\n",
-        "latin.txt": "größer\nweiter\n".encode("latin-1"),
-        "koi8.txt": "больше\n".encode("koi8-r"),
-        "mixed.txt": b"one\r\ntwo\nthree\r\r\nfour\r",
-        "long.txt": b"x" * 3000 + b"\r\n",
-    }
-    for name, content in mangled.items():
-        repository.write(name, content)
-    repository.commit("files")
-    repository.git("tag", "-f", "base")
-    for name, content in mangled.items():
-        repository.write(name, content.replace(b"t", b"T") + content)
-    repository.commit("change them all")
+    repository.commit_what_mail_mangles()
     tree = repository.tree
     files = repository.format_patch("--text")
     for encoding in ("auto", "base64", "quoted-printable"):

@@ -60,7 +60,7 @@ def test_headers_are_ours_alone() -> None:
         "Message-ID: <a@example.org>",
         "MIME-Version: 1.0",
         "Content-Type: text/plain; charset=UTF-8",
-        "Content-Transfer-Encoding: 8bit",
+        "Content-Transfer-Encoding: 7bit",
     ]
 
 
@@ -205,7 +205,7 @@ def test_crlf_of_mail_programs_goes(transfer: str, tmp_path: Path) -> None:
     """Every line ends with it: it is the text's own line end, and none of the file's."""
     raw = encoded((TEXT + diff()).replace("\n", "\r\n").encode(), transfer)
     ours = entry(raw)
-    assert b"\nContent-Transfer-Encoding: 8bit\n" in ours
+    assert b"\nContent-Transfer-Encoding: 7bit\n" in ours
     read = mailinfo(ours, tmp_path)
     assert read is not None
     assert diff().encode() in read.patch

@@ -68,10 +68,18 @@ class Systemd:
                 pytest.skip(f"no systemd in namespaces here: {self._log.read_text(errors='replace')[-500:]}")
             time.sleep(0.1)
 
+    def _entered(self, *command: str) -> list[str]:
+        return ["nsenter", "-t", str(self._first()), "-m", "-p", "-n", "-i", "-u", "-C", *command]
+
     def run(self, *command: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         """Run a command there."""
-        enter = ["nsenter", "-t", str(self._first()), "-m", "-p", "-n", "-i", "-u", "-C"]
-        return subprocess.run([*enter, *command], input=stdin, capture_output=True, timeout=PATIENCE * 2, check=False)
+        return subprocess.run(
+            self._entered(*command), input=stdin, capture_output=True, timeout=PATIENCE * 2, check=False
+        )
+
+    def begin(self, *command: str) -> "subprocess.Popen[bytes]":
+        """Begin a command there, and go on; its standard output and error are one."""
+        return subprocess.Popen(self._entered(*command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
     def systemctl(self, *arguments: str) -> None:
         """Run systemctl; it has to succeed."""

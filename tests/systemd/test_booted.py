@@ -135,6 +135,52 @@ def test_two_instances_share_a_database_and_restart_one_by_one(
     assert [booted.show(unit, "Result") for unit in units] == ["success", "success"]
 
 
+# Asks again and again until it is told to stop; prints how often that went well.
+READER = """
+import json, pathlib, urllib.request
+count = 0
+while not pathlib.Path("/run/stop").exists():
+    with urllib.request.urlopen("http://127.0.0.1:8080/api/1.3/patches/", timeout=60) as answer:
+        assert [one["name"] for one in json.load(answer)] == ["one"]
+    count += 1
+print(count)
+"""
+
+
+def test_the_api_answers_under_its_restrictions_and_refuses_nobody_while_it_restarts(
+    booted: Systemd, server: Postgres, data_directory: Path
+) -> None:
+    bound = f"BindPaths={socket_directory(data_directory)}:/run/postgresql\n"
+    unit = "ingestd-api.service"
+    booted.change(UNIT, f"[Service]\n{bound}")
+    booted.change(unit, f"{CHECKOUT.replace('ingestd serve', 'ingestd api')}{bound}")
+    url = server.url.replace(str(socket_directory(data_directory)), "/run/postgresql")
+    (booted.root / "etc/ingestd/database_url").write_text(f"{url}\n", encoding="ascii")
+    booted.systemctl("start", "ingestd.socket", "ingestd-api.socket", UNIT, unit)
+    assert booted.show(unit, "StatusText") == "serving http 127.0.0.1:8080"
+    with Peer(_address(booted)) as peer:
+        assert peer.send(patch("one@x", "[PATCH] one"))[0].startswith("250"), booted.log()
+    reader = booted.begin(sys.executable, "-c", READER)
+    pids = set()
+    for _ in range(3):
+        pids.add(booted.pid(unit))
+        time.sleep(1)
+        booted.systemctl("restart", unit)
+    (booted.root / "run/stop").touch()
+    out, _ = reader.communicate(timeout=COMEBACK)
+    assert reader.returncode == 0, (out, booted.log())
+    assert int(out) > 3
+    assert len(pids) == 3
+    assert "EPERM" not in booted.log()
+    assert (booted.show(unit, "Result"), booted.show(unit, "NRestarts")) == ("success", "0")
+    booted.change(unit, "[Service]\nWatchdogSec=2\nRestartSec=0\n")
+    booted.systemctl("restart", unit)
+    time.sleep(3)
+    assert booted.show(unit, "NRestarts") == "0"
+    os.kill(booted.pid(unit), signal.SIGSTOP)
+    _wait_for(lambda: booted.show(unit, "NRestarts") == "1", booted)
+
+
 def test_the_watchdog_ends_what_hangs_but_not_what_waits_for_the_database(booted: Systemd) -> None:
     booted.change(UNIT, "[Service]\nWatchdogSec=2\nRestartSec=0\n")
     booted.change(UNIT, "[Service]\nEnvironment=INGESTD__DATABASE__TIMEOUT=1\n")

@@ -29,6 +29,8 @@ def test_there_is_a_comment_above_each_line(unit: Path) -> None:
 
 def test_every_unit_is_there() -> None:
     assert [path.name for path in UNITS] == [
+        "ingestd-api.service",
+        "ingestd-api.socket",
         "ingestd.service",
         "ingestd.socket",
         "ingestd@.service",
@@ -36,15 +38,36 @@ def test_every_unit_is_there() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["ingestd.service", "ingestd.socket"])
-def test_an_instance_differs_only_where_it_must(name: str) -> None:
-    directory = UNITS[0].parent
-    own, shared = (
-        set((directory / file).read_text(encoding="utf-8").splitlines()) for file in (name.replace(".", "@."), name)
-    )
-    allowed = (
-        r"#.*|(Description|CacheDirectory|Environment|Also|ListenStream|ReusePort|SetCredential|StateDirectory.*)=.*"
-    )
+# Directives in which an instance, and the API, may differ from the daemon: the restrictions are not among them.
+INSTANCE = [
+    "Description",
+    "CacheDirectory",
+    "Environment",
+    "Also",
+    "ListenStream",
+    "ReusePort",
+    "SetCredential",
+    "StateDirectory(Mode)?",
+]
+API = [
+    *("Description", "After", "Also", "FileDescriptorName", "ListenStream", "SocketMode", "NotifyAccess", "ExecStart"),
+    *("ExecReload", "RestartPreventExitStatus", "Timeout(Start|Stop)Sec", "KillMode", "OOMPolicy", "SetCredential"),
+    *("(State|Cache)Directory(Mode)?", "Environment"),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "daemon", "directives"),
+    [
+        ("ingestd@.service", "ingestd.service", INSTANCE),
+        ("ingestd@.socket", "ingestd.socket", INSTANCE),
+        ("ingestd-api.service", "ingestd.service", API),
+        ("ingestd-api.socket", "ingestd.socket", API),
+    ],
+)
+def test_a_unit_differs_from_the_daemon_only_where_it_must(name: str, daemon: str, directives: list[str]) -> None:
+    own, shared = (set((UNITS[0].parent / file).read_text(encoding="utf-8").splitlines()) for file in (name, daemon))
+    allowed = f"#.*|({'|'.join(directives)})=.*"
     assert [line for line in own ^ shared if not re.fullmatch(allowed, line)] == []
 
 
@@ -62,7 +85,7 @@ def test_exposure(unit: Path) -> None:
 def test_systemd_understands_each_line(unit: Path, tmp_path: Path) -> None:
     """But for the program, which need not be installed here."""
     for other in UNITS:
-        text = other.read_text(encoding="utf-8").replace("/usr/bin/ingestd serve", "/bin/true")
+        text = other.read_text(encoding="utf-8").replace("/usr/bin/ingestd", "/bin/true")
         (tmp_path / other.name).write_text(text, encoding="utf-8")
     result = _analyze("verify", "--recursive-errors=no", "--man=no", tmp_path / unit.name)
     assert (result.returncode, result.stderr) == (0, "")

@@ -1,5 +1,7 @@
 """What b4 asks of Patchwork and of public-inbox, both of which we are."""
 
+import asyncio
+import email
 import json
 import mailbox
 import re
@@ -7,12 +9,13 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from email.message import Message
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from mails import mail
+from mails import mail, reply
 
 from web.clients import Done
 from web.world import LIST, World
@@ -33,14 +36,18 @@ async def states(world: World) -> list[object]:
     return [(await world.patch(number))["state"] for number in (1, 2, 3)]
 
 
-def read(path: Path) -> list[tuple[str, str]]:
-    """Subject and text of the mails in an mbox that is there."""
+def read(path: Path) -> list[Message]:
+    """The mails of an mbox that is there."""
     with closing(mailbox.mbox(path, create=False)) as box:
-        return [(str(one["Subject"]), str(one.get_payload())) for one in box]
+        return [email.message_from_bytes(box.get_bytes(key)) for key in box.iterkeys()]
+
+
+def text_of(mail: Message) -> str:
+    return str(mail.get_payload())
 
 
 def subjects(path: Path) -> list[str]:
-    return [subject for subject, _ in read(path)]
+    return [str(one["Subject"]) for one in read(path)]
 
 
 PARTS = [f"[PATCH {number}/3] part {number}: say word" for number in (1, 2, 3)]
@@ -126,7 +133,7 @@ async def test_b4_without_states(world: World) -> None:
 async def test_b4_takes_what_it_is_told_to(world: World) -> None:
     out, first = world.desk.home / "out", world.ids[1]
 
-    async def am(*options: str) -> list[tuple[str, str]]:
+    async def am(*options: str) -> list[Message]:
         done = await b4(world, "am", "-o", str(out / str(len(list(out.iterdir())) if out.exists() else 0)), *options)
         path = re.search(r"git am (\S+)", done.error)
         assert path, done
@@ -134,19 +141,20 @@ async def test_b4_takes_what_it_is_told_to(world: World) -> None:
 
     for name in (first, f"<{first}>", f"{world.site.url}/project/demo/patch/{first}/",
                  f"{world.site.url}/demo/{first}/"):  # fmt: skip
-        assert [subject for subject, _ in await am(name)] == PARTS
-    assert [subject for subject, _ in await am("-P", "2-3", first)] == PARTS[1:]
-    assert [subject for subject, _ in await am("-P", "_", first)] == PARTS[:1]
-    assert [subject for subject, _ in await am("-P", "*part 3*", first)] == PARTS[2:]
-    ((_, text), *_) = await am("-s", "-l", first)
+        assert [one["Subject"] for one in await am(name)] == PARTS
+    assert [one["Subject"] for one in await am("-P", "2-3", first)] == PARTS[1:]
+    assert [one["Subject"] for one in await am("-P", "_", first)] == PARTS[:1]
+    assert [one["Subject"] for one in await am("-P", "*part 3*", first)] == PARTS[2:]
+    (one, *_) = await am("-s", "-l", first)
+    text = text_of(one)
     for line in (
         "Reviewed-by: Rob Reviewer <rob@example.com>",
         f"Link: {world.site.url}/demo/{first}",
         "Signed-off-by: Mary Maintainer <mary@example.org>",
     ):
         assert line in text.splitlines(), text
-    assert "Reviewed-by" not in (await am("-T", first))[0][1]
-    assert f"Message-ID: <{first}>" in (await am("-i", first))[0][1].splitlines()
+    assert "Reviewed-by" not in text_of((await am("-T", first))[0])
+    assert f"Message-ID: <{first}>" in text_of((await am("-i", first))[0]).splitlines()
     assert len(await am("--single-message", world.ids[3])) == 1
     absent = await b4(world, "am", "-o", str(out), "nobody@example.org", check=False)
     assert (absent.status, "Could not retrieve thread" in absent.error) == (1, True)
@@ -199,6 +207,35 @@ async def test_b4_with_revisions(world: World) -> None:
     assert b"Reviewed-by" not in repository.git("log", "base..")
     await b4(world, "trailers", "-u", "-F", world.ids[0], "--since-commit", "HEAD~2")
     assert repository.git("log", "base..").count(b"Reviewed-by: Rob Reviewer") == 3
+
+
+async def test_b4_finds_what_is_in_other_threads(world: World) -> None:
+    """Newer and older revisions by their author and subject, and reviews of the same diff: public-inbox's search."""
+    home, repository = world.desk.home, world.repository
+    repository.git("checkout", "-q", "-B", "second", "base")
+    repository.commit_three("word")
+    repository.change(18, "word 4")
+    repository.commit("part 4: say word")
+    repository.git("config", "user.email", "ann@example.org")
+    await asyncio.sleep(1.1)  # git makes a cover's Message-ID of the second it is
+    files = repository.format_patch("-v2", "--thread=shallow", cover=("Say it", "Four times."))
+    for path in files:
+        await world.site.store.put(path.read_bytes(), list_id=LIST)
+    second = re.findall(r"^Message-I[dD]: <(.*)>$", "".join(path.read_text() for path in files), re.MULTILINE)
+    acked = reply("acked@example.com", second[1], "Re: [PATCH v2 1/4] x", "Acked-by: Tom <tom@example.com>\n",
+        author="Tom <tom@example.com>")  # fmt: skip
+    await world.site.store.put(acked, list_id=LIST)
+
+    done = await b4(world, "am", "-c", "-o", str(home / "newest"), world.ids[0])
+    (mbox,) = (home / "newest").glob("*.mbx")
+    assert subjects(mbox) == [f"[PATCH v2 {number}/4] part {number}: say word" for number in (1, 2, 3, 4)], done.error
+    await b4(world, "diff", "-o", str(home / "range"), second[0])
+    assert "4:  " in (home / "range").read_text()
+    await b4(world, "am", "-o", str(home / "first"), world.ids[0])
+    (mbox,) = (home / "first").glob("*.mbx")
+    assert "Acked-by: Tom <tom@example.com>" in text_of(read(mbox)[0])
+    nothing = await b4(world, "am", "-c", "-o", str(home / "alone"), second[0])
+    assert "Server returned an error" not in done.error + nothing.error
 
 
 @pytest.fixture

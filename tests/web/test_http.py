@@ -2,12 +2,16 @@
 
 import asyncio
 import base64
+import binascii
 import gzip
 import json
 from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
+from end_to_end.repository import Repository
 from mails import mail, patch, series
 from sqlalchemy import event
 from store.conftest import Store
@@ -229,6 +233,29 @@ async def test_a_line_that_begins_with_from_starts_no_mail(site: Site) -> None:
     ]
     raw = await site.ask("/demo/from@example.org/raw")
     assert raw.body.count(b"\nFrom ") == 0
+
+
+@pytest.mark.parametrize("transfer", ["base64", "quoted-printable"])
+async def test_files_that_mail_mangles_come_back_whole(site: Site, tmp_path: Path, transfer: str) -> None:
+    repository = Repository(tmp_path / "repository")
+    repository.commit_what_mail_mangles()
+    (file,) = repository.format_patch("--text")
+    head, _, body = file.read_bytes().partition(b"\n\n")
+    encode = base64.encodebytes if transfer == "base64" else partial(binascii.b2a_qp, istext=False)
+    headers = (
+        f"{head.decode()}\nMIME-Version: 1.0\nContent-Type: text/plain; charset=UTF-8\nMessage-ID: <m@example.org>"
+    )
+    headers += f"\nContent-Transfer-Encoding: {transfer}\nList-Id: <{LIST}>\n\n"
+    await site.store.put(headers.encode() + encode(body))
+    (one,) = await site.get("/api/patches/")
+    for address in (one["mbox"], f"/series/{one['series'][0]['id']}/mbox/"):
+        answer = await site.ask(address.removeprefix(site.url))
+        assert answer.body.decode().count("From patchwork ") == 1
+        assert repository.apply_on_base(answer.body) == repository.tree
+    repository.git("checkout", "-q", "base")
+    raw = await site.ask(one["mbox"].removeprefix(site.url).replace("mbox", "raw"))
+    repository.git("apply", "--index", stdin=raw.body)
+    assert repository.git("write-tree").decode().strip() == repository.git("rev-parse", "main^{tree}").decode().strip()
 
 
 async def test_a_partial_posting_has_what_it_leaves_as_it_was(filled: Site) -> None:

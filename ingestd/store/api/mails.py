@@ -16,8 +16,9 @@ async def mails(connection: AsyncConnection, ids: Collection[int]) -> dict[int, 
         text("""
             SELECT m.id, m.list, m.key, m.name, coalesce(m.date, m.received_at) AS date, m.headers, m.content, m.munged,
                    p.diff, m.submitter_name, m.submitter_email, a.email AS delegate, t.listed IS TRUE AS is_patch,
-                   j.link_name, m.about
+                   j.link_name, m.about, r.bytes AS raw
             FROM ingestd.message m
+            JOIN ingestd.raw r ON r.sha256 = m.raw_sha256
             JOIN ingestd.project j ON j.list = m.list
             LEFT JOIN ingestd.patch p ON p.message = m.id
             LEFT JOIN ingestd.triage t ON t.message = m.id
