@@ -18,7 +18,17 @@ from ingestd.web.filters import whole_number
 
 TEXT = "text/plain; charset=utf-8"
 
-Handler = Callable[[Call, Connection], Awaitable[File | Redirect]]
+
+@dataclass(frozen=True, slots=True)
+class Unmade:
+    """A file whose content is made when the database is no longer needed; it may be long work."""
+
+    make: Callable[[], bytes]
+    kind: str  # Content-Type
+    headers: Mapping[str, str]
+
+
+Handler = Callable[[Call, Connection], Awaitable[File | Redirect | Unmade]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,36 +39,37 @@ class Place:
     handler: Handler
 
 
-def _attached(content: bytes, name: str, extension: str, kind: str = TEXT) -> File:
+def _attached(make: Callable[[], bytes], name: str, extension: str, kind: str = TEXT) -> Unmade:
     # Without quotes, and last: clients cut it off at the end of the line.
     file_name = mbox.file_name(name, extension)
-    return File(content, kind, {"Content-Disposition": f"attachment; filename={file_name}"})
+    return Unmade(make, kind, {"Content-Disposition": f"attachment; filename={file_name}"})
 
 
-async def _mail(call: Call, connection: Connection, *, patch: bool) -> Row:
-    """The patch or cover of a project that is called by its Message-ID."""
+def _compressed(raws: Sequence[bytes], disposition: str) -> Unmade:
+    """Mails as received in one mbox."""
+    headers = {"Content-Disposition": f"{disposition}.mbox.gz"}
+    return Unmade(lambda: gzip.compress(mbox.mboxrd(raws), 6, mtime=0), "application/gzip", headers)
+
+
+async def _mail(call: Call, connection: Connection, *, patch: bool, whole: bool = True) -> Row:
+    """The patch or cover of a project that is called by its Message-ID; `whole` as the store says."""
     key, link_name = unquoted(call.parts["msgid"]), unquoted(call.parts["project"])
     id_ = None if "\0" in key + link_name else await patches.find(connection, key, link_name)
-    row = None if id_ is None else (await mails.mails(connection, [id_])).get(id_)
+    row = None if id_ is None else (await mails.mails(connection, [id_], whole=whole)).get(id_)
     if row is None or row["is_patch"] != patch or row["about"] != id_:
         raise missing("Patch" if patch else "Cover")
     return row
 
 
-async def _entries(connection: Connection, ids: Sequence[int]) -> bytes:
+async def _entries(connection: Connection, ids: Sequence[int]) -> Callable[[], bytes]:
     """Patches with the trailers that they were given, in this order; a pull request has no diff to apply."""
     rows = await mails.mails(connection, ids)
     given = await mails.given(connection, ids)
     there = [rows[id_] for id_ in ids if id_ in rows and rows[id_]["diff"] is not None]
-    return await _made(lambda: mbox.joined((row, given.get(row["id"], ())) for row in there))
+    return lambda: mbox.joined((row, given.get(row["id"], ())) for row in there)
 
 
-async def _made(make: Callable[[], bytes]) -> bytes:
-    """What is long work for long mails, in a thread of its own: there are other requests."""
-    return await asyncio.to_thread(make)
-
-
-async def patch_mbox(call: Call, connection: Connection) -> File:
+async def patch_mbox(call: Call, connection: Connection) -> Unmade:
     """A patch; with `series` also those that come before it there."""
     row = await _mail(call, connection, patch=True)
     if asked := call.query.get("series", [""])[-1]:
@@ -68,26 +79,25 @@ async def patch_mbox(call: Call, connection: Connection) -> File:
             raise missing("Series")
         return _attached(await _entries(connection, ids), row["name"], "patch")
     given = await mails.given(connection, [row["id"]])
-    return _attached(await _made(lambda: mbox.entry(row, given.get(row["id"], ()))), row["name"], "patch")
+    return _attached(lambda: mbox.entry(row, given.get(row["id"], ())), row["name"], "patch")
 
 
-async def patch_raw(call: Call, connection: Connection) -> File:
+async def patch_raw(call: Call, connection: Connection) -> Unmade:
     """The diff of a patch, as it was sent."""
     row = await _mail(call, connection, patch=True)
     if row["diff"] is None:
         raise missing("Patch")
-    content = await _made(lambda: mbox.diff(row)[0])
-    return _attached(content, row["name"], "diff", "text/x-patch; charset=utf-8")
+    return _attached(lambda: mbox.diff(row)[0], row["name"], "diff", "text/x-patch; charset=utf-8")
 
 
-async def cover_mbox(call: Call, connection: Connection) -> File:
+async def cover_mbox(call: Call, connection: Connection) -> Unmade:
     """A cover."""
     row = await _mail(call, connection, patch=False)
     given = await mails.given(connection, [row["id"]])
-    return _attached(await _made(lambda: mbox.entry(row, given.get(row["id"], ()))), row["name"], "mbox")
+    return _attached(lambda: mbox.entry(row, given.get(row["id"], ())), row["name"], "mbox")
 
 
-async def series_mbox(call: Call, connection: Connection) -> File:
+async def series_mbox(call: Call, connection: Connection) -> Unmade:
     """The patches of a series, as they are to be applied."""
     id_ = call.number("series", "Series")
     row = (await series.series(connection, [id_])).get(id_)
@@ -97,7 +107,7 @@ async def series_mbox(call: Call, connection: Connection) -> File:
     return _attached(content, row["name"] or f"series-{id_}", "patch")
 
 
-async def bundle_mbox(call: Call, connection: Connection) -> File:
+async def bundle_mbox(call: Call, connection: Connection) -> Unmade:
     """The patches of a bundle."""
     username, name = unquoted(call.parts["user"]), unquoted(call.parts["bundle"])
     id_ = None if "\0" in username + name else await work.bundle_of(connection, username, name)
@@ -137,7 +147,7 @@ def _page(kind: str) -> Handler:
     """Where a patch or cover is shown to people."""
 
     async def move(call: Call, connection: Connection) -> Redirect:
-        row = await _mail(call, connection, patch=kind == "patches")
+        row = await _mail(call, connection, patch=kind == "patches", whole=False)
         return Redirect(f"/api/1.3/{kind}/{row['id']}/?format=api")
 
     return move
@@ -185,11 +195,10 @@ async def _listed(call: Call, connection: Connection) -> int:
     return id_
 
 
-async def thread(call: Call, connection: Connection) -> File:
+async def thread(call: Call, connection: Connection) -> Unmade:
     """All mails of a thread, in a compressed mbox."""
     raws = await mails.thread(connection, await _listed(call, connection))
-    content = await _made(lambda: gzip.compress(mbox.mboxrd(raws), 6, mtime=0))
-    return File(content, "application/gzip", {"Content-Disposition": "inline; filename=t.mbox.gz"})
+    return _compressed(raws, "inline; filename=t")
 
 
 async def raw(call: Call, connection: Connection) -> File:
@@ -197,21 +206,22 @@ async def raw(call: Call, connection: Connection) -> File:
     return File(mbox.mboxrd([await mails.raw(connection, await _listed(call, connection))]), TEXT)
 
 
-async def search(call: Call, connection: Connection) -> File:
+async def search(call: Call, connection: Connection) -> Unmade:
     """The mails that a search finds, with `t=1` with their whole threads, in a compressed mbox (public-inbox's x=m)."""
+    name = unquoted(call.parts["list"])
+    list_ = None if "\0" in name else await mail_search.list_of(connection, name)
+    if list_ is None:
+        raise missing()
     thread_of = await _listed(call, connection) if "msgid" in call.parts else None
     wanted = searching.read(call.query.get("q", [""])[-1])
     whole = call.query.get("t", [""])[-1] == "1"
     try:
-        raws = await mail_search.search(
-            connection, unquoted(call.parts["list"]), wanted, thread_of=thread_of, whole=whole
-        )
-    except (mail_search.VagueError, mail_search.TooMuchError) as error:
+        raws = await mail_search.search(connection, list_, wanted, thread_of=thread_of, whole=whole)
+    except mail_search.TooMuchError as error:
         raise RefusalError(400, f"The search asks for too much: {error}.") from error
     if not raws:
         raise missing()
-    content = await _made(lambda: gzip.compress(mbox.mboxrd(raws), 6, mtime=0))
-    return File(content, "application/gzip", {"Content-Disposition": "attachment; filename=results.mbox.gz"})
+    return _compressed(raws, "attachment; filename=results")
 
 
 _PART = r"[^/]+"
@@ -255,4 +265,7 @@ async def answer(call: Call, handler: Handler) -> File | Redirect:
     if call.method not in methods:
         raise RefusalError(405, f'Method "{call.method}" not allowed.', {"Allow": ", ".join((*methods, "HEAD"))})
     async with call.site.reader.transaction() as connection:
-        return await handler(call, connection)
+        found = await handler(call, connection)
+    if isinstance(found, Unmade):
+        return File(await asyncio.to_thread(found.make), found.kind, found.headers)
+    return found

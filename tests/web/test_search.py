@@ -6,6 +6,7 @@ from urllib.parse import quote_plus
 import pytest
 from git_mail import mails_of
 from mails import mail, patch, reply, series
+from sqlalchemy import text
 
 from ingestd.mail.parse import parse
 from ingestd.store.api import search
@@ -63,12 +64,16 @@ async def test_what_b4_asks(filled: Site) -> None:
     assert await ids(filled, "f:ann@example.org d:2026-11-03") == v2[1:]
     assert await ids(filled, f"patchid:{first}", threads=True) == [COVER, ONE, TWO, "review@example.com"]
     assert await ids(filled, "dt:20261103235959..", below="v2-1%40example.org/") == v2[1:]
+    assert await ids(filled, "rt:1700000000..", below="v2-1%40example.org/") == v2
+    assert await ids(filled, "rt:..20200101 m:lone@example.net") == []
     assert await ids(filled, "m:lone@example.net OR mid:<ask@example.net>") == ["ask@example.net", "lone@example.net"]
 
 
 async def test_words_are_what_counts(filled: Site) -> None:
     for query in ('s:"quoted odd title"', "s:QUOTED", 'nq:"is 100 of it done"', "done s:title", '"Is 100"'):
         assert await ids(filled, f"f:bob@example.net AND {query}") == ["ask@example.net"]
+    for query in ("s:'quoted,", 's:"title?"', 's:"A \'quoted"', 'nq:"_done_?"', 's:"- A -"'):
+        assert await ids(filled, f"f:BOB@example.net {query}") == ["ask@example.net"]
     for query in ('s:"odd quoted"', "s:quot", "nq:100%_done", "f:ann@example.org"):
         assert await ids(filled, f"f:bob@example.net {query}") == []
     assert await ids(filled, "m:ask@example.net f:bob") == ["ask@example.net"]
@@ -81,10 +86,17 @@ async def test_words_are_what_counts(filled: Site) -> None:
         ("", "a term is missing"),
         ("s:x", "asks for too much"),
         ("f:ann@example.org OR s:title", "asks for too much"),
+        ("s:title s:a (m:x OR s:b)", "asks for too much"),
         ("d:2026..", "'2026' is no time"),
         ("d:20261301", "'20261301' is no time"),
         ("d:..", "says nothing"),
         ("d:99991231", "is no time"),
+        ("rt:999999999999", "is no time"),
+        ("m:x -s:fix", "there is no NOT"),
+        ("m:x +fix", "there is no NOT"),
+        ("m:x s:fix*", "no part of a word"),
+        ("f:" + "a" * 60_000, "a term is too long"),
+        (" ".join(f"f:p{n}@x" for n in range(31)), "too many terms"),
         ('s:"x', "a quote is not closed"),
         ('s:""', "says nothing"),
         ("s:!!", "says nothing"),
@@ -123,6 +135,16 @@ async def test_where_there_is_nothing(filled: Site) -> None:
 async def test_an_answer_has_bounds(filled: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "MOST_MAILS", 2)
     assert await ids(filled, "f:ann@example.org AND d:20261102..20261102") == [ONE, TWO]
+    monkeypatch.setattr(search, "MOST_CANDIDATES", 2)
+    reply_ = await filled.ask("/demo/?x=m&q=f:ann@example.org+s:nothing")
+    assert "more than 2 mails to look at" in reply_.json["detail"]
+    assert len(await ids(filled, f"m:{ONE} OR m:{TWO}")) == 2
+    monkeypatch.setattr(search, "PATIENCE", 200)
+    async with filled.database.engine.begin() as connection:
+        await connection.execute(text("LOCK TABLE ingestd.message"))
+        reply_ = await filled.ask(f"/demo/?x=m&q=m:{ONE}")
+    assert (reply_.status, reply_.json) == (400, {"detail": "The search asks for too much: it takes too long."})
+    monkeypatch.setattr(search, "PATIENCE", 5_000)
     monkeypatch.setattr(search, "MOST_BYTES", 100)
     reply_ = await filled.ask(f"/demo/?x=m&q=m:{ONE}")
     assert (reply_.status, reply_.json) == (

@@ -10,13 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 Row = dict[str, Any]
 
 
-async def mails(connection: AsyncConnection, ids: Collection[int]) -> dict[int, Row]:
-    """The mails with these ids, with all that an mbox of them needs."""
+async def mails(connection: AsyncConnection, ids: Collection[int], *, whole: bool = True) -> dict[int, Row]:
+    """The mails with these ids, `whole` with all that an mbox of them needs."""
     found = await connection.execute(
-        text("""
-            SELECT m.id, m.list, m.key, m.name, coalesce(m.date, m.received_at) AS date, m.headers, m.content, m.munged,
-                   p.diff, m.submitter_name, m.submitter_email, a.email AS delegate, t.listed IS TRUE AS is_patch,
-                   j.link_name, m.about, r.bytes AS raw
+        text(f"""
+            SELECT m.id, m.list, m.key, m.name, coalesce(m.date, m.received_at) AS date, m.munged, m.submitter_name,
+                   m.submitter_email, a.email AS delegate, t.listed IS TRUE AS is_patch, j.link_name, m.about
+                   {", m.headers, m.content, p.diff, r.bytes AS raw" if whole else ""}
             FROM ingestd.message m
             JOIN ingestd.raw r ON r.sha256 = m.raw_sha256
             JOIN ingestd.project j ON j.list = m.list

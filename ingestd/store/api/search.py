@@ -1,51 +1,72 @@
-"""Mails of a list by what public-inbox's search asks of them: terms, AND and OR as one condition."""
+"""Mails of a list by what public-inbox's search asks of them: terms with AND and OR.
 
-from collections.abc import Iterator
+An index leads to the mails that may be meant: first those are taken, then each is looked at for all the terms.
+"""
+
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ingestd.errors import IngestdError
+from ingestd.store.engine import sqlstate
 
-MOST_MAILS = 1_000  # that terms find: the newest ones
+MOST_MAILS = 1_000  # that are found: the newest ones
+MOST_CANDIDATES = 50_000  # mails that are looked at
 MOST_BYTES = 64 * 1024 * 1024  # of mail in one answer, which is made in memory
+PATIENCE = 5_000  # milliseconds for the looking
+_CANCELED = "57014"  # PostgreSQL's query_canceled
 
-# Words in lower case with one blank around each: what phrases are compared by, as public-inbox does.
-_PLAIN = "(' ' || regexp_replace(lower({0}), '[^[:alnum:]]+', ' ', 'g') || ' ')"
-_SAYS = (
-    "EXISTS (SELECT FROM unnest(CAST(:{parameter} AS text[])) said"
-    f" WHERE position({_PLAIN.format('said')} IN {_PLAIN.format('{column}')}) > 0)"
-)
-# Terms by name; each has a tuple of values, of which any may fit, or one point in time.
+# Terms by name: what they ask of a candidate. Values are lists, of which any may fit, or one time; phrases are a place
+# among all phrases.
 _CONDITIONS = {
-    "message": "m.message_id = ANY (CAST(:{0} AS text[]))",
-    "patch_id": ("m.id IN (SELECT p.message FROM ingestd.patch p WHERE p.patch_id = ANY (CAST(:{0} AS text[])))"),
+    "message": "c.message_id = ANY (CAST(:{0} AS text[]))",
+    "patch_id": "c.patch_id = ANY (CAST(:{0} AS text[]))",
+    "change_id": "c.change_ids && CAST(:{0} AS text[])",
+    "address": "c.address = ANY (CAST(:{0} AS text[]))",
+    "name": "position(said.phrase[CAST(:{0} AS int)] IN c.name) > 0",
+    "subject": "position(said.phrase[CAST(:{0} AS int)] IN c.subject) > 0",
+    "text": "position(said.phrase[CAST(:{0} AS int)] IN c.words) > 0",
+    "since": "c.date >= CAST(:{0} AS timestamptz)",
+    "before": "c.date < CAST(:{0} AS timestamptz)",
+    "received_since": "c.received_at >= CAST(:{0} AS timestamptz)",
+    "received_before": "c.received_at < CAST(:{0} AS timestamptz)",
+}
+PHRASES = frozenset(("name", "subject", "text"))
+# Those that an index leads to the mails of.
+_LEADS = {
+    "message": "SELECT m.id FROM ingestd.message m WHERE m.message_id = ANY (CAST(:{0} AS text[]))",
+    "patch_id": "SELECT p.message FROM ingestd.patch p WHERE p.patch_id = ANY (CAST(:{0} AS text[]))",
     "change_id": (
-        "m.id IN (SELECT s.cover FROM ingestd.series s WHERE s.change_id = ANY (CAST(:{0} AS text[]))"
+        "SELECT s.cover FROM ingestd.series s WHERE s.change_id = ANY (CAST(:{0} AS text[]))"
         " UNION ALL SELECT sp.message FROM ingestd.series s JOIN ingestd.series_patch sp ON sp.series = s.id"
-        " WHERE s.change_id = ANY (CAST(:{0} AS text[])) AND sp.role <> 'carried')"
+        " WHERE s.change_id = ANY (CAST(:{0} AS text[])) AND sp.role <> 'carried'"
     ),
     "address": (
-        "m.submitter IN (SELECT one.id FROM unnest(CAST(:{0} AS text[])) said"
-        " JOIN ingestd.person one ON md5(lower(one.email)) = md5(lower(said)))"
+        "SELECT m.id FROM ingestd.person one JOIN ingestd.message m ON m.submitter = one.id"
+        " WHERE md5(lower(one.email)) IN (SELECT md5(address) FROM unnest(CAST(:{0} AS text[])) address)"
     ),
-    "name": _SAYS.format(parameter="{0}", column="m.submitter_name"),
-    "subject": _SAYS.format(parameter="{0}", column="m.subject"),
-    "text": _SAYS.format(parameter="{0}", column="concat(m.subject, ' ', m.content)"),
-    "since": "m.date >= CAST(:{0} AS timestamptz)",
-    "before": "m.date < CAST(:{0} AS timestamptz)",
 }
-_INDEXED = frozenset(("message", "patch_id", "change_id", "address"))
-
-
-class VagueError(IngestdError):
-    """No index leads to the mails that are asked for."""
+_THREAD = "SELECT m.id FROM ingestd.message t JOIN ingestd.message m ON m.thread = t.thread WHERE t.id = :thread_of_"
+# Words in lower case with one blank around each: phrases are compared by them, as public-inbox does.
+# What is not ASCII is a letter, whatever the database's locale knows of it.
+_PLAIN = r"' ' || btrim(regexp_replace(lower({0}), '[^[:alnum:]\u0080-\U0010FFFF]+', ' ', 'g')) || ' '"
+_CHANGE_IDS = """
+    ARRAY(
+        SELECT s.change_id
+        FROM ingestd.series s
+        WHERE s.change_id IS NOT NULL AND (
+            s.cover = m.id
+            OR s.id IN (SELECT sp.series FROM ingestd.series_patch sp WHERE sp.message = m.id AND sp.role <> 'carried')
+        )
+    )
+"""
 
 
 class TooMuchError(IngestdError):
-    """More mail than goes into one answer."""
+    """A search that takes too long, or finds too much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +74,7 @@ class Term:
     """What a mail must have."""
 
     name: str  # a key of the conditions above
-    value: Any
+    value: Any  # a tuple of texts, addresses and phrases in lower case; a phrase alone; or a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,70 +85,130 @@ class Group:
     either: bool = False
 
 
-def _leads(wanted: Term | Group) -> bool:
-    """Does an index lead to what is wanted?"""
-    if isinstance(wanted, Term):
-        return wanted.name in _INDEXED
-    return (all if wanted.either else any)(map(_leads, wanted.parts))
+class _Query:
+    """The parts of a query, and its parameters."""
+
+    def __init__(self) -> None:
+        self.parameters: dict[str, Any] = {}
+        self.phrases: list[str] = []
+        self.names: set[str] = set()
+
+    def _parameter(self, value: Any) -> str:  # noqa: ANN401 - as in Term
+        name = f"t{len(self.parameters)}"
+        self.parameters[name] = list(value) if isinstance(value, tuple) else value
+        return name
+
+    def lead(self, wanted: Term | Group) -> str | None:
+        """What selects the ids of all mails that may be meant, and of few others; None where no index leads to them."""
+        if isinstance(wanted, Term):
+            found = _LEADS.get(wanted.name)
+            return found and found.format(self._parameter(wanted.value))
+        leads = [lead for part in wanted.parts if (lead := self.lead(part)) is not None]
+        if not wanted.either:
+            return leads[0] if leads else None
+        return " UNION ALL ".join(leads) if len(leads) == len(wanted.parts) else None
+
+    def condition(self, wanted: Term | Group) -> str:
+        """What a candidate must have."""
+        if isinstance(wanted, Group):
+            return f"({(' OR ' if wanted.either else ' AND ').join(map(self.condition, wanted.parts))})"
+        self.names.add(wanted.name)
+        value = wanted.value
+        if wanted.name in PHRASES:
+            self.phrases.append(value)
+            value = len(self.phrases)
+        return _CONDITIONS[wanted.name].format(self._parameter(value))
 
 
-def _condition(wanted: Term | Group, parameters: dict[str, Any]) -> str:
-    if isinstance(wanted, Term):
-        parameter = f"t{len(parameters)}"
-        parameters[parameter] = list(wanted.value) if isinstance(wanted.value, tuple) else wanted.value
-        return _CONDITIONS[wanted.name].format(parameter)
-    parts = _merged(wanted.parts) if wanted.either else wanted.parts
-    return f"({(' OR ' if wanted.either else ' AND ').join(_condition(part, parameters) for part in parts)})"
-
-
-def _merged(parts: tuple[Term | Group, ...]) -> Iterator[Term | Group]:
-    """The alternatives; terms of one name are one term: b4 asks for hundreds of patch ids."""
-    values: dict[str, tuple[Any, ...]] = {}
-    for part in parts:
-        if isinstance(part, Term) and isinstance(part.value, tuple):
-            values[part.name] = values.get(part.name, ()) + part.value
-        else:
-            yield part
-    for name, several in values.items():
-        yield Term(name, several)
+async def list_of(connection: AsyncConnection, name: str) -> int | None:
+    """The id of the list with this link name, or else with this List-Id."""
+    found = await connection.scalar(
+        text("""
+            SELECT l.id
+            FROM ingestd.list l
+            JOIN ingestd.project j ON j.list = l.id
+            WHERE j.link_name = :name OR l.list_id = :name
+            ORDER BY j.link_name <> :name
+            LIMIT 1
+        """),
+        {"name": name},
+    )
+    return None if found is None else int(found)
 
 
 async def search(
-    connection: AsyncConnection, list_: str, wanted: Term | Group, *, thread_of: int | None = None, whole: bool = False
+    connection: AsyncConnection, list_: int, wanted: Term | Group, *, thread_of: int | None = None, whole: bool = False
 ) -> list[bytes]:
-    """Mails as received, oldest first, of the list with this link name or list id; `whole`: with all of their threads.
+    """Mails of a list as they were received, oldest first; `whole`: with all of their threads.
 
-    `thread_of`: only those in the thread of that mail. VagueError, TooMuchError.
+    `thread_of`: only those in the thread of that mail. TooMuchError.
     """
-    if thread_of is None and not _leads(wanted):
-        raise VagueError("no term leads to few mails")
-    parameters: dict[str, Any] = {}
-    condition = _condition(wanted, parameters)
-    found = await connection.execute(
-        text(f"""
-            WITH hit AS (
-                SELECT m.id, m.thread
-                FROM ingestd.message m
-                JOIN ingestd.list l ON l.id = m.list
-                JOIN ingestd.project j ON j.list = m.list
-                WHERE (j.link_name = :list_ OR l.list_id = :list_)
-                  AND (
-                      CAST(:thread_of_ AS bigint) IS NULL
-                      OR m.thread = (SELECT t.thread FROM ingestd.message t WHERE t.id = :thread_of_)
-                  )
-                  AND {condition}
-                ORDER BY m.date DESC NULLS LAST, m.id
-                LIMIT :most_
-            )
-            SELECT m.id, octet_length(r.bytes) AS size
-            FROM ingestd.message m
-            JOIN ingestd.raw r ON r.sha256 = m.raw_sha256
-            WHERE {"m.thread IN (SELECT hit.thread FROM hit)" if whole else "m.id IN (SELECT hit.id FROM hit)"}
-        """),
-        {**parameters, "list_": list_, "thread_of_": thread_of, "most_": MOST_MAILS},
+    query = _Query()
+    lead = query.lead(wanted) if thread_of is None else _THREAD
+    if lead is None:
+        raise TooMuchError("no term leads to few mails")
+    condition = query.condition(wanted)
+    columns = {
+        "patch_id": "(SELECT p.patch_id FROM ingestd.patch p WHERE p.message = m.id)",
+        "change_id": _CHANGE_IDS,
+        "address": "lower(m.submitter_email)",
+        "name": _PLAIN.format("m.submitter_name"),
+        "subject": _PLAIN.format("m.subject"),
+        "text": _PLAIN.format("concat(m.subject, ' ', m.content)"),
+    }
+    aliases = {"change_id": "change_ids", "text": "words"}
+    needed = "".join(
+        f", {column} AS {aliases.get(name, name)}" for name, column in columns.items() if name in query.names
     )
+    parameters = {
+        **query.parameters,
+        **({} if thread_of is None else {"thread_of_": thread_of}),
+        "list_": list_,
+        "phrases_": query.phrases,
+        "most_": MOST_MAILS,
+        "candidates_": MOST_CANDIDATES + 1,
+    }
+    await connection.execute(text(f"SET LOCAL statement_timeout = {PATIENCE}"))
+    try:
+        found = await connection.execute(
+            text(f"""
+                WITH lead AS MATERIALIZED (SELECT DISTINCT id FROM ({lead}) one (id) LIMIT :candidates_),
+                said AS MATERIALIZED (
+                    SELECT array_agg({_PLAIN.format("one.phrase")} ORDER BY one.place) AS phrase
+                    FROM unnest(CAST(:phrases_ AS text[])) WITH ORDINALITY one (phrase, place)
+                ),
+                candidate AS MATERIALIZED (
+                    SELECT m.id, m.thread, m.message_id, m.date, m.received_at {needed}
+                    FROM lead
+                    JOIN ingestd.message m ON m.id = lead.id
+                    WHERE m.list = :list_
+                ),
+                hit AS MATERIALIZED (
+                    SELECT c.id, c.thread
+                    FROM candidate c, said
+                    WHERE {condition}
+                    ORDER BY c.date DESC NULLS LAST, c.id
+                    LIMIT :most_
+                )
+                SELECT looked.candidates, one.id, one.size
+                FROM (SELECT count(*) AS candidates FROM lead) looked
+                LEFT JOIN (
+                    SELECT m.id, octet_length(r.bytes) AS size
+                    FROM ingestd.message m
+                    JOIN ingestd.raw r ON r.sha256 = m.raw_sha256
+                    WHERE {"m.thread IN (SELECT hit.thread FROM hit)" if whole else "m.id IN (SELECT hit.id FROM hit)"}
+                ) one ON true
+            """),
+            parameters,
+        )
+    except DBAPIError as error:
+        if sqlstate(error) == _CANCELED:
+            raise TooMuchError("it takes too long") from error
+        raise
     rows = found.all()
-    if sum(row.size for row in rows) > MOST_BYTES:
+    if rows[0].candidates > MOST_CANDIDATES:
+        raise TooMuchError(f"more than {MOST_CANDIDATES} mails to look at")
+    if sum(row.size or 0 for row in rows) > MOST_BYTES:
         raise TooMuchError(f"more than {MOST_BYTES} octets of mail")
     raws = await connection.execute(
         text("""
@@ -137,6 +218,6 @@ async def search(
             WHERE m.id = ANY (CAST(:ids AS bigint[]))
             ORDER BY m.date NULLS LAST, m.key COLLATE "C"
         """),
-        {"ids": [row.id for row in rows]},
+        {"ids": [row.id for row in rows if row.id is not None]},
     )
     return [bytes(raw) for raw in raws.scalars()]
