@@ -5,11 +5,11 @@ import re
 import string
 from typing import NamedTuple
 
-from ingestd.mail.diff import Diff, marks_of
+from ingestd.mail.diff import Diff
 
 _DROPPED = re.compile(r"\n(?:[^-+ @\n][^\n]*)?(?=\n|\Z)")  # neither a hunk's line nor, maybe, its header
 # File lines (removed lines that look like one, too), and what may be a hunk's header.
-_NAMING = re.compile(r"\n(?:(?:---|\+\+\+) (\S+)[^\n]*|@[^\n]*)")
+_NAMING = re.compile(r"(\n(?:(?:---|\+\+\+) \S[^\n]*|@[^\n]*))")
 _HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
 
 _SPACES = b" \t\n\r"  # git's own isspace
@@ -39,16 +39,18 @@ _RUNS = {  # by whether any line may name a commit
 def patchwork(diff: str) -> str:
     """Patchwork's `hash`, 40 hex digits: SHA-1 over paths, hunk sizes and hunk lines (mail rules, section 7)."""
     kept = _DROPPED.sub("", "\n" + diff.replace("\r", "").strip())
-    text = _NAMING.sub(_feed, kept) + "\n"
+    pieces = _NAMING.split(kept)  # in turn: text, and a line that names
+    fed = {line: _feed(line) for line in set(pieces[1::2])}  # of many small files many such lines are alike
+    pieces[1::2] = [fed[line] for line in pieces[1::2]]
+    text = "".join(pieces) + "\n"
     return hashlib.sha1(text[1:].encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
 
 
-def _feed(found: re.Match[str]) -> str:
-    """What stands in the hash for a line that names a file or may be a hunk's header."""
-    line = found.group()
-    if found.group(1):
-        side = "a" if line[1] == "-" else "b"
-        return f"{line[:5]}{side}/{found.group(1).partition('/')[2]}"
+def _feed(line: str) -> str:
+    """What stands in the hash for a line that names a file or may be a hunk's header, the line end in front of each."""
+    if line[1] != "@":
+        path = line[5:].split(maxsplit=1)[0]
+        return f"{line[:5]}{'a' if line[1] == '-' else 'b'}/{path.partition('/')[2]}"
     hunk = _HUNK.match(line, 1)
     return f"\n@@ -{hunk.group(1) or 1} +{hunk.group(2) or 1} @@" if hunk else ""
 
@@ -72,7 +74,7 @@ class _PatchId:
     def __init__(self, diff: Diff) -> None:
         self.lines = diff.lines
         self.hunks = diff.hunks
-        self.marks = marks_of(diff.lines)
+        self.marks = diff.marks
         self.commits = _COMMIT_LINE.search("\n" + diff.text) is not None
         self.runs = _RUNS[self.commits]
         self.at = 0

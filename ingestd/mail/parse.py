@@ -144,12 +144,7 @@ def _answered(headers: header.Headers) -> tuple[str, ...]:
     written = headers.all("in-reply-to")
     if not found or (len(found) <= len(written) and "@" in found[0] and all(one[:1] == "<" for one in written)):
         return found  # nothing but ids, as in nearly all mail
-    people = {
-        one.email.lower()
-        for name in ("from", "to", "cc", "reply-to")
-        for value in headers.all(name)
-        for one in address.people(value)
-    }
+    people = {one.email.lower() for one in address.of_fields(headers, "from", "to", "cc", "reply-to")}
     return tuple(one for one in found if one.lower() not in people and one.lower() not in ("y", "n", "yes", "no"))
 
 

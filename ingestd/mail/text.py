@@ -219,4 +219,6 @@ def unstuff(text: str) -> str | None:
 def unflow(text: str, *, delsp: bool) -> str:
     """RFC 3676 section 4.2: join the lines of flowed paragraphs; quoted lines and signatures stay."""
     blank = "" if delsp else " "
-    return _SOFT.sub(lambda line: line[1] + blank, ("\n" + text).replace("\n ", "\n")[1:])
+    pieces = _SOFT.split(("\n" + text).replace("\n ", "\n")[1:])  # in turn: text, and a line that is joined
+    pieces[1::2] = [line + blank for line in pieces[1::2]]
+    return "".join(pieces)
