@@ -172,12 +172,17 @@ class _Splitter:
         above = len(self.said) if self.above < 0 else self.above
         return _text(self.said[:above]), _text(self.said[above:])
 
-    def _take(self, line: str) -> None:
-        """Everything held and this line belong to the diff."""
+    def _free(self) -> None:
+        """Everything held belongs to the diff."""
         if self.above < 0:
             self.above = len(self.said)
-        self.out += self.held
-        self.held.clear()
+        if self.held:
+            self.out += self.held
+            self.held = []
+
+    def _take(self, line: str) -> None:
+        """Everything held and this line belong to the diff."""
+        self._free()
         self.out.append(line)
 
     def _hold(self, line: str, state: int) -> None:
@@ -206,10 +211,8 @@ class _Splitter:
         counts = self.headers[lines[hunk]]
         if not counts:
             return False
-        self._take(line)
-        self.out += lines[self.at + 1 : hunk + 1]
-        self.at = hunk
-        self._lines(counts)
+        self._free()
+        self._lines(counts, hunk)
         return True
 
     def _quiet(self) -> list[str]:
@@ -272,8 +275,8 @@ class _Splitter:
     def _hunk(self, line: str) -> None:
         counts = self.headers[line]
         if counts:
-            self._take(line)
-            self._lines(counts)
+            self._free()
+            self._lines(counts, self.at)
         elif line.startswith("--- "):
             self._take(line)
             self.state = _OLD
@@ -284,11 +287,10 @@ class _Splitter:
         else:
             self._say(line)
 
-    def _lines(self, counts: _Counts | None) -> None:
-        """Take the lines of the hunk that begins here, and all hunks that follow; their counts are trusted."""
+    def _lines(self, counts: _Counts | None, at: int) -> None:
+        """Take all lines down to the hunk that begins at `at`, and all hunks that follow; their counts are trusted."""
         lines, marks, last = self.lines, self.marks, len(self.lines)
-        start = at = self.at
-        behind = len(self.out) - 1 - start  # how far a line's place in the diff is from its place in the text
+        behind = len(self.out) - self.at  # how far a line's place in the diff is from its place in the text
         while counts:
             header, first = at, at + 1
             size, old, new = counts
@@ -300,7 +302,7 @@ class _Splitter:
                 added, removed = marks.count("+", first, at), marks.count("-", first, at)
             self.found[header + behind] = Hunk(size, at + behind, added, removed, remarks, plain)
             counts = self.headers[lines[at]] if at < last and marks[at] == "@" else None
-        self.out += lines[start + 1 : at]
+        self.out += lines[self.at : at]
         self.at = at - 1
 
     def _plain_end(self, start: int, old: int, new: int) -> int:

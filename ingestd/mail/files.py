@@ -5,7 +5,7 @@ import re
 from ingestd.mail.diff import Diff, sign
 from ingestd.mail.values import Change, File
 
-MAX_FILES = 20_000
+MAX_FILES = 5_000  # twice as many as any mail of an archive of 16,945 has
 MAX_PATH = 4_096
 
 _INDEX = re.compile(r"index ([0-9a-f]{4,64})\.\.([0-9a-f]{4,64})")

@@ -14,11 +14,14 @@ _HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
 
 _SPACES = b" \t\n\r"  # git's own isspace
 _OID = re.compile(r"[0-9a-f]{40}", re.IGNORECASE | re.ASCII)
-_RANGE = re.compile(r"[0-9]{0,9}(?:,([0-9]{0,9}))?")
+_SIZES = re.compile(r"@@ -[0-9]{0,9}(?:,([0-9]{0,9}))?(?: \+[0-9]{0,9}(?:,([0-9]{0,9}))?)?")
 _COMMIT_LINE = re.compile(r"\n(?:commit |From )?[0-9A-Fa-f]{40}")
 _COMMIT_MARKS = frozenset("0123456789abcdefABCDEF")  # of an id, of `commit` and of `From`
-_HEADER_MARKS = frozenset(string.ascii_letters) - frozenset("GBi")  # of header lines that are just taken
+_LETTERS = frozenset(string.ascii_letters)
+_BINARY = ("GIT binary patch", "Binary files")
+_TELLING = (*_BINARY, "index ")  # header lines that are not just taken
 _MAX_OID = 64
+_FEW = 4  # lines that are sooner taken one by one than as a run
 
 
 class _Runs(NamedTuple):
@@ -103,7 +106,7 @@ class _PatchId:
                 break
             if not self.begun and not line.startswith("diff "):
                 continue
-            if self.before == -1 and mark in _HEADER_MARKS and not self.binary:
+            if self.before == -1 and mark in _LETTERS and not self.binary and not line.startswith(_TELLING):
                 self.pending.append(line)
                 self.begun = True
             elif self.before != -1 and (self.before or self.after) and not self.binary:
@@ -132,14 +135,17 @@ class _PatchId:
         else:
             few = self.after if self.before == 0 <= self.after else len(marks)
             end = _end(self.runs.added, marks, start, start + few)
-            if end == start and self.before:
+            if end == start and self.before >= _FEW:
                 end = _end(self.runs.hunk, marks, start, start + self.before)
+        if end == start:
+            return False
+        if self.before != -1:
             context = marks.count(" ", start, end)
             self.before -= marks.count("-", start, end) + context
             self.after -= marks.count("+", start, end) + context
         self.pending += self.lines[start:end]
         self.at = end
-        return end > start
+        return True
 
     def _hunk(self) -> bool:
         """Take the hunk that begins here where its lines are as git writes them: its header needs no second reading."""
@@ -154,7 +160,7 @@ class _PatchId:
     def _take(self, line: str) -> bool:
         """One line of a patch; False where the patch ends with it."""
         if self.before == -1:
-            if line.startswith(("GIT binary patch", "Binary files")):
+            if line.startswith(_BINARY):
                 self.binary = True
                 self.before = 0
                 self.pending += _blobs(self.index)
@@ -223,13 +229,10 @@ def _commit(line: str) -> bool:
 
 def _counts(line: str) -> tuple[int, int]:
     """Line counts of a hunk header, as git's lenient scan reads them."""
-    old, rest = _count(line[4:])
-    if not rest.startswith(" +"):
-        return old, 1
-    return old, _count(rest[2:])[0]
+    found = _SIZES.match(line)
+    old, new = found.groups() if found else (None, None)
+    return _size(old), _size(new)
 
 
-def _count(text: str) -> tuple[int, str]:
-    found = _RANGE.match(text)
-    size = found.group(1) if found else None
-    return 1 if size is None else int(size or 0), text[found.end() if found else 0 :]
+def _size(text: str | None) -> int:
+    return 1 if text is None else int(text or 0)

@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 from ingestd.mail import charset, header
 
 MAX_DEPTH = 100
-MAX_PARTS = 64  # real list mail has at most a handful; each costs as much as many lines of text
+MAX_PARTS = 32  # real list mail has at most a handful; each costs as much as many lines of text
 MAX_PARAMETERS = 100
 
 _DASHES = re.compile(rb"^--[^\n]*", re.MULTILINE)
