@@ -249,6 +249,8 @@ class _Splitter:
     def _suspect(self, line: str) -> None:
         if line[:4] not in _SIGNS:
             self.held += self._quiet()
+        elif line.startswith("diff "):
+            self.held.append(line)
         elif line.startswith("--- "):
             self._hold(line, _OLD)
         elif line.startswith(_EXTENDED):

@@ -87,19 +87,19 @@ def of(diff: Diff) -> tuple[File, ...]:
                 draft.added += hunk.added
                 draft.removed += hunk.removed
             at = hunk.end
-        elif line.startswith("diff --git "):
-            _finish(found, draft)
-            draft = _Draft()
-            draft.git_old, draft.git_new = _git_paths(line[11:])
-        elif line.startswith("--- ") and at < len(lines) and lines[at].startswith("+++ "):
-            if draft is None or draft.old:
-                if at + 1 not in hunks:  # no git header above and no hunk below: nothing changes
-                    at = sign(lines, marks, at + 1)
-                    continue
+        elif line.startswith("diff "):
+            if line.startswith("--git ", 5):
                 _finish(found, draft)
                 draft = _Draft()
-            draft.old, draft.new = _path(line[4:]), _path(lines[at][4:])
-            at += 1
+                draft.git_old, draft.git_new = _git_paths(line[11:])
+        elif line.startswith("--- "):
+            if marks[at : at + 1] == "+" and lines[at].startswith("+++ "):
+                if at + 1 in hunks and (draft is None or draft.old):
+                    _finish(found, draft)
+                    draft = _Draft()
+                if draft is not None and not draft.old:  # else no git header above and no hunk below: nothing changes
+                    draft.old, draft.new = _path(line[4:]), _path(lines[at][4:])
+                at += 1
         elif line.startswith("*** ") and at < len(lines) and lines[at].startswith("--- ") and " ****" not in line:
             _finish(found, draft)
             draft = _Draft()
@@ -109,7 +109,7 @@ def of(diff: Diff) -> tuple[File, ...]:
             _finish(found, draft)
             draft = _Draft()
             draft.index = _path(line[7:])
-        elif draft is not None and line[0] not in "-*@" and not line.startswith("diff "):
+        elif draft is not None and line[0] not in "*@":
             _extended(draft, line)
         if at not in hunks:
             at = sign(lines, marks, at)

@@ -131,6 +131,8 @@ class _PatchId:
         if self.before == self.after == 0:
             return self._hunk()
         if self.before == -1:
+            if marks[start : start + 4] == "i-+@" and self._names():
+                return True
             end = _end(self.runs.header, marks, start, len(marks))
         else:
             few = self.after if self.before == 0 <= self.after else len(marks)
@@ -145,6 +147,17 @@ class _PatchId:
             self.after -= marks.count("+", start, end) + context
         self.pending += self.lines[start:end]
         self.at = end
+        return True
+
+    def _names(self) -> bool:
+        """Take the three lines above a file's first hunk in nearly every diff of git's."""
+        index, old, new = self.lines[self.at : self.at + 3]
+        if not (index.startswith("index ") and old.startswith("--- ")):
+            return False
+        self.index = index if ".." in index else self.index
+        self.pending += (old, new)
+        self.before = self.after = 0
+        self.at += 3
         return True
 
     def _hunk(self) -> bool:

@@ -67,7 +67,7 @@ def parse(raw: bytes) -> Mail:
     author, evidence = came.submitter, came.evidence
     if body.diff and finer.in_body:
         author, evidence = origin.of_text(came, finer, headers)
-    found_links, base_commit, change_id = links.read(f"{body.own}\n{body.tail}" if body.tail else body.own)
+    found_links, base_commit, change_id = links.read(_said(body))
     digest, patch_id, touched = _read_diff(body.diff) if body.diff else (None, None, ())
     key = identity.content_key(date, date_text, texts)
     blank = b"" if data.startswith(b"\n") else b"\n"
@@ -146,6 +146,11 @@ def _answered(headers: header.Headers) -> tuple[str, ...]:
         return found  # nothing but ids, as in nearly all mail
     people = {one.email.lower() for one in address.of_fields(headers, "from", "to", "cc", "reply-to")}
     return tuple(one for one in found if one.lower() not in people and one.lower() not in ("y", "n", "yes", "no"))
+
+
+def _said(body: text.Body) -> str:
+    """What the sender wrote, the signature too; the text below the diff only once where it ends what he wrote."""
+    return body.own if f"\n{body.own}".endswith(f"\n{body.tail.strip()}") else f"{body.own}\n{body.tail}"
 
 
 def _in_body_subject(message: str, list_name: str | None) -> Subject | None:
