@@ -39,25 +39,26 @@ class _Draft:
     new_blob: str | None = None
 
     def finished(self) -> File | None:
-        old, new = self._paths()
         change = self.change
-        if self.old == _NULL:
-            change = _ADD
-        elif self.new == _NULL:
-            change = _DELETE
+        old, new = self.old, self.new
+        if old == _NULL:
+            change, old = _ADD, ""
+            new = "" if new == _NULL else new
+        elif new == _NULL:
+            change, new = _DELETE, ""
         elif self.mode and change is _MODIFY and not (self.added or self.removed or self.binary):
             change = Change.MODE
+        old, new = self._paths(old, new)
         path = old if change is _DELETE else new or old
         if not path:
             return None
         old_path = old if old and old != path and change in _OF_TWO_PATHS else None
         return File(path, old_path, change, self.added, self.removed, self.binary, self.old_blob, self.new_blob)
 
-    def _paths(self) -> tuple[str, str]:
+    def _paths(self, old: str, new: str) -> tuple[str, str]:
+        """Old and new path, where those of --- and +++ are these (empty where there is none)."""
         if self.moved_from or self.moved_to:
             return self.moved_from, self.moved_to
-        old = "" if self.old == _NULL else self.old
-        new = "" if self.new == _NULL else self.new
         if self.git_old or self.git_new:
             old, new = old or self.git_old, new or self.git_new
             prefixed = _prefixed(self.git_old, self.git_new) if self.git_old and self.git_new else _prefixed(old, new)
@@ -77,8 +78,9 @@ def of(diff: Diff) -> tuple[File, ...]:
     found: list[File] = []
     draft: _Draft | None = None
     lines, marks, hunks = diff.lines, diff.marks, diff.hunks
+    last = len(lines)
     at = sign(lines, marks, 0)
-    while at < len(lines) and len(found) < MAX_FILES:
+    while at < last and len(found) < MAX_FILES:
         line = lines[at]
         hunk = hunks.get(at)
         at += 1
@@ -100,7 +102,7 @@ def of(diff: Diff) -> tuple[File, ...]:
                 if draft is not None and not draft.old:  # else no git header above and no hunk below: nothing changes
                     draft.old, draft.new = _path(line[4:]), _path(lines[at][4:])
                 at += 1
-        elif line.startswith("*** ") and at < len(lines) and lines[at].startswith("--- ") and " ****" not in line:
+        elif line.startswith("*** ") and at < last and lines[at].startswith("--- ") and " ****" not in line:
             _finish(found, draft)
             draft = _Draft()
             draft.old, draft.new = _path(line[4:]), _path(lines[at][4:])
@@ -178,13 +180,9 @@ def _path(text: str) -> str:
         return _unquote(text[: _quote_end(text)])
     path, tab, _ = text.partition("\t")
     path = path.rstrip("\r ")
-    return (path if tab else _without_date(path))[:MAX_PATH]
-
-
-def _without_date(text: str) -> str:
-    """Cut off `  2019-06-01 10:00:00...` where a mail program made blanks of the tab."""
-    found = _DATE.search(text) if ":" in text else None
-    return text[: found.start()] if found else text
+    if not tab and ":" in path and (found := _DATE.search(path)):  # a mail program made blanks of the tab
+        path = path[: found.start()]
+    return path[:MAX_PATH]
 
 
 def _unquote(text: str) -> str:
