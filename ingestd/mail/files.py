@@ -116,7 +116,7 @@ def of(diff: Diff) -> tuple[File, ...]:
         if at not in hunks:
             at = sign(lines, marks, at)
     _finish(found, draft)
-    return tuple(found)
+    return tuple(found[:MAX_FILES])
 
 
 def _finish(found: list[File], draft: _Draft | None) -> None:
