@@ -60,23 +60,17 @@ class Diff:
         return marks_of(self.lines)
 
 
-class _Counts(NamedTuple):
-    """How many lines a hunk's header counts."""
-
-    size: str  # as in Hunk
-    old: int
-    new: int
+_Counts = tuple[str, int, int]  # of a hunk's header: `Hunk.size`, lines of the old and of the new file
 
 
 class _Headers(dict[str, _Counts | None]):
     """Lines to what they count as headers of hunks. In a diff of many small hunks many are the same."""
 
     def __missing__(self, line: str) -> _Counts | None:
-        found = _HUNK.match(line)
         counts = None
-        if found:
+        if found := _HUNK.match(line):
             old, new = found.groups("1")
-            counts = _Counts(f"-{old} +{new}", int(old), int(new))
+            counts = f"-{old} +{new}", int(old), int(new)
         self[line] = counts
         return counts
 

@@ -149,8 +149,10 @@ def _answered(headers: header.Headers) -> tuple[str, ...]:
 
 
 def _said(body: text.Body) -> str:
-    """What the sender wrote, the signature too; the text below the diff only once where it ends what he wrote."""
-    return body.own if f"\n{body.own}".endswith(f"\n{body.tail.strip()}") else f"{body.own}\n{body.tail}"
+    """What the sender wrote, with the signature; what stands below the diff only once where it ends the rest."""
+    if not body.tail or body.own.endswith(f"\n{body.tail.strip()}"):
+        return body.own
+    return f"{body.own}\n{body.tail}"
 
 
 def _in_body_subject(message: str, list_name: str | None) -> Subject | None:
