@@ -19,7 +19,6 @@ _COMMIT_LINE = re.compile(r"\n(?:commit |From )?[0-9A-Fa-f]{40}")
 _COMMIT_MARKS = frozenset("0123456789abcdefABCDEF")  # of an id, of `commit` and of `From`
 _LETTERS = frozenset(string.ascii_letters)
 _BINARY = ("GIT binary patch", "Binary files")
-_TELLING = (*_BINARY, "index ")  # header lines that are not just taken
 _MAX_OID = 64
 _FEW = 4  # lines that are sooner taken one by one than as a run
 
@@ -34,8 +33,8 @@ class _Runs(NamedTuple):
 
 
 _RUNS = {  # by whether any line may name a commit
-    False: _Runs(*map(re.compile, ("[^d]*", "[AC-FH-Za-hj-z]*", r"[^\\]*", r"[^-\\ ]*"))),
-    True: _Runs(*map(re.compile, ("[^0-9A-Fa-f]*", "[H-Zghj-z]*", r"[^\\0-9A-Fa-f]*", r"[^-\\ 0-9A-Fa-f]*"))),
+    False: _Runs(*map(re.compile, ("[^d]*", "[AC-FH-Za-z]*", r"[^\\]*", r"[^-\\ ]*"))),
+    True: _Runs(*map(re.compile, ("[^0-9A-Fa-f]*", "[H-Zg-z]*", r"[^\\0-9A-Fa-f]*", r"[^-\\ 0-9A-Fa-f]*"))),
 }
 
 
@@ -106,7 +105,7 @@ class _PatchId:
                 break
             if not self.begun and not line.startswith("diff "):
                 continue
-            if self.before == -1 and mark in _LETTERS and not self.binary and not line.startswith(_TELLING):
+            if self.before == -1 and mark in _LETTERS and not self.binary and not line.startswith(_BINARY):
                 self.pending.append(line)
                 self.begun = True
             elif self.before != -1 and (self.before or self.after) and not self.binary:
@@ -131,34 +130,36 @@ class _PatchId:
         if self.before == self.after == 0:
             return self._hunk()
         if self.before == -1:
-            if marks[start : start + 4] == "i-+@" and self._names():
-                return True
-            end = _end(self.runs.header, marks, start, len(marks))
-        else:
-            few = self.after if self.before == 0 <= self.after else len(marks)
-            end = _end(self.runs.added, marks, start, start + few)
-            if end == start and self.before >= _FEW:
-                end = _end(self.runs.hunk, marks, start, start + self.before)
+            return self._header()
+        few = self.after if self.before == 0 <= self.after else len(marks)
+        end = _end(self.runs.added, marks, start, start + few)
+        if end == start and self.before >= _FEW:
+            end = _end(self.runs.hunk, marks, start, start + self.before)
         if end == start:
             return False
-        if self.before != -1:
-            context = marks.count(" ", start, end)
-            self.before -= marks.count("-", start, end) + context
-            self.after -= marks.count("+", start, end) + context
+        context = marks.count(" ", start, end)
+        self.before -= marks.count("-", start, end) + context
+        self.after -= marks.count("+", start, end) + context
         self.pending += self.lines[start:end]
         self.at = end
         return True
 
-    def _names(self) -> bool:
-        """Take the three lines above a file's first hunk in nearly every diff of git's."""
-        index, old, new = self.lines[self.at : self.at + 3]
-        if not (index.startswith("index ") and old.startswith("--- ")):
-            return False
-        self.index = index if ".." in index else self.index
-        self.pending += (old, new)
-        self.before = self.after = 0
-        self.at += 3
-        return True
+    def _header(self) -> bool:
+        """Take lines of a file's header, all but the index line; or the two that name the file above its hunks."""
+        marks, start = self.marks, self.at
+        end = _end(self.runs.header, marks, start, len(marks))
+        lines = self.lines[start:end]
+        if marks.count("i", start, end):
+            told = [line for line in lines if line.startswith("index ") and ".." in line]
+            self.index = told[-1] if told else self.index
+            lines = [line for line in lines if not line.startswith("index ")]
+        if end == start and marks[start : start + 3] == "-+@" and self.lines[start].startswith("--- "):
+            end = start + 2
+            lines = self.lines[start:end]
+            self.before = self.after = 0
+        self.pending += lines
+        self.at = end
+        return end > start
 
     def _hunk(self) -> bool:
         """Take the hunk that begins here where its lines are as git writes them: its header needs no second reading."""
@@ -178,9 +179,6 @@ class _PatchId:
                 self.before = 0
                 self.pending += _blobs(self.index)
                 self._flush()
-                return True
-            if line.startswith("index "):
-                self.index = line if ".." in line else self.index
                 return True
             if line.startswith("--- "):
                 self.before = self.after = 1

@@ -57,8 +57,8 @@ LINES = (
 FILES = (
     "--- a\n+++ b\n", "--- a\n+++ b\n@@ -1 +1 @@\n-a\n+b\n", "diff --git a/f b/f\n", SMALL, "@@ -1 +1 @@\n-\n+\n",
     "Index: f\n", "diff --git a/f b/f\nold mode 1\nnew mode 2\n", "diff \n", "*** a\n--- b\n***************\n",
-    "--- a\n", "index 1\n", "rename to g\n--- a\n+++ b\n@@ -1 +1 @@\n", "--- a\n+++ b\n@@ -1 +1 @@\n-a\n+b\n-- \n1\n\n",
-    'diff --git "a/\\303" "b/\\303"\n', "f\n\n--- a\n+++ b\n@@ -1,3 +1,3 @@\n a\n\n-b\n+c\n",
+    "--- a\n", "index 1\n", "i\n", 'diff --git "a/\\303" "b/\\303"\n', "rename to g\n--- a\n+++ b\n@@ -1 +1 @@\n",
+    "--- a\n+++ b\n@@ -1 +1 @@\n-a\n+b\n-- \n1\n\n", "f\n\n--- a\n+++ b\n@@ -1,3 +1,3 @@\n a\n\n-b\n+c\n",
 )  # fmt: skip
 PROSE = (
     "---\n", "_\n", "> a\n", "From: a\n", "A: b\n", "a:\n", " f | 2 +-\n", "a-by: b@c\n", "Cc: a@b\n", "Link: http://a\n",
@@ -107,7 +107,7 @@ def shapes(size: int) -> dict[str, bytes]:
             count = sum(many.count(mark) for mark in ("\n ", "\n-", "\n\n")) + 1
             found[f"{line!r} in {name}"] = _body(place.replace("{count}", str(count)).replace("{}", many))
     for line in FILES + PROSE:
-        for name in ("a text", "a message", "a hunk's end"):
+        for name in ("a text", "a message", "a hunk's end", "a file's header"):
             found[f"{line!r} in {name}"] = _body(PLACES[name].replace("{}", _times(line, size)))
         found[f"{line!r} in an answer"] = mail("1@x", "Re: x", _times(line, size), reply_to="2@x")
     for line in (" \n", "+\n", " a \n"):
