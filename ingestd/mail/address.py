@@ -8,12 +8,13 @@ from itertools import islice
 from ingestd.mail import header
 from ingestd.mail.values import Person
 
-MAX_PEOPLE = 2_000
+MAX_PEOPLE = 1_000  # of a field, or of all fields of a kind; an archive of 16,945 mails has 208 at most
 MAX_LENGTH = 998  # characters of a name or an address
 
 _SHORT = 200  # characters of a field that is remembered
 
-_MARKS = re.compile(r'[,;][\s,;]*|"+|(?:\(\))+|\(+|\)+|[<>]+')  # what decides where a field is cut, runs of it at once
+# What decides where a field is cut, runs of it at once. Of all angles up to another mark only the last one counts.
+_MARKS = re.compile(r'[,;][\s,;]*|"+|(?:\(\))+|\(+|\)+|[<>](?:[^<>(),;"]*+[<>])*')
 _CLOSING_QUOTE = re.compile(r'(?<!\\)"|(?<=\\\\)"')  # behind no backslash, or behind two
 _WORD = re.compile(r"[^\s<>()\[\],;:\"]+")
 _AT = re.compile(r"^([\w.+-]+) at ([\w.-]+)$", re.ASCII)
@@ -23,6 +24,12 @@ _MAILTO = re.compile(r"<mailto:[^<>]*>?", re.IGNORECASE)
 def people(value: str) -> list[Person]:
     """Everybody a field names, in order; groups are opened, empty places skipped."""
     return list(_everybody(value))
+
+
+def of_fields(headers: header.Headers, *names: str) -> list[Person]:
+    """Everybody whom the fields of these names (in lower case) name, in order, the first MAX_PEOPLE."""
+    values = (value for name in names for value in headers.all(name))
+    return list(islice((one for value in values for one in _everybody(value)), MAX_PEOPLE))
 
 
 def _everybody(value: str) -> Iterator[Person]:

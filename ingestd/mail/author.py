@@ -58,7 +58,7 @@ def of_text(came: Origin, parts: Parts, headers: header.Headers) -> tuple[Person
         return found, "in-body From"
     name = found.name[: via.start()].strip()
     trailers = [address.person(hit) for hit in _PERSON_TRAILER.findall(parts.message)]
-    copies = [one for field in ("cc", "to") for value in headers.all(field) for one in address.people(value)]
+    copies = address.of_fields(headers, "cc", "to")
     wanted = _plain(name)
     for evidence, people in (("trailer", trailers), ("cc", copies)):
         for one in people:
@@ -83,8 +83,8 @@ def _unmunge(headers: header.Headers, sender: Person, name: str) -> Origin:
         found = address.person(value) if value else Person("", "")
         if "@" in found.email and found.email.lower() != sender.email.lower():
             return Origin(sender, Person(found.name or name, found.email), field, munged=True)
-    answer_to = [one for value in headers.all("reply-to") for one in address.people(value)]
-    copies = [one for value in headers.all("cc") for one in address.people(value)]
+    answer_to = address.of_fields(headers, "reply-to")
+    copies = address.of_fields(headers, "cc")
     wanted = _plain(name)
     for field, people in (("reply-to", answer_to), ("cc", copies)):
         for one in people:

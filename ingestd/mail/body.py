@@ -56,9 +56,7 @@ def _in_body(lines: list[str], *, pasted: bool) -> tuple[tuple[tuple[str, str], 
     They stand on top, as git wants them; or below a scissors line (`git am --scissors`); or below remarks, where a
     whole `git format-patch` file was pasted: then From and Subject stand in one paragraph.
     """
-    at = 0
-    while at < len(lines) and not lines[at].strip():
-        at += 1
+    at = _filled(lines, 0)
     headers, end = _block(lines, at)
     if headers or not pasted:
         return headers, end
@@ -102,9 +100,13 @@ def _block(lines: list[str], at: int) -> tuple[tuple[tuple[str, str], ...], int]
     names = {name for name, _ in headers}
     if not names & {"From", "Subject"} or (pasted and not {"From", "Subject"} <= names):
         return (), start
-    while at < len(lines) and not lines[at].strip():
-        at += 1
-    return tuple(headers), at
+    return tuple(headers), _filled(lines, at)
+
+
+def _filled(lines: list[str], start: int) -> int:
+    """The first line from `start` on that is not blank; the number of lines when there is none."""
+    places = range(start, len(lines))
+    return next((at for at in places if lines[at] and not lines[at].isspace()), max(start, len(lines)))
 
 
 def _all_headers(lines: list[str], start: int) -> bool:

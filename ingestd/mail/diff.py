@@ -1,6 +1,8 @@
 """Message and diff apart: Patchwork's state machine, mended where it misreads, so that hashes agree with it."""
 
 import re
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 _HUNK = re.compile(r"@@ -\d+(?:,(\d{1,9}))? \+\d+(?:,(\d{1,9}))? @@")  # no file has more lines
@@ -8,6 +10,7 @@ _EXTENDED = (
     "old mode ", "new mode ", "deleted file mode ", "new file mode ", "copy from ", "copy to ", "rename from ",
     "rename to ", "similarity index ", "dissimilarity index ", "index ",
 )  # fmt: skip
+_FIRST = ("diff --git ", "--- ")  # what a file begins with in nearly every diff
 _MARKS = ("--- ", "diff ", "Index: ", "*** ")
 _MARK = re.compile(r"\n(?:--- |diff |Index: |\*\*\* )")
 # What may stand below a line that opens a diff without being git's: diff -u, svn, cvs, hg, quilt.
@@ -32,13 +35,14 @@ class Hunk(NamedTuple):
 
     size: str  # the counts as its header writes them: `-1 +2` of `@@ -5 +5,2 @@`
     end: int  # index of the first line behind it; the hunk's own begin behind its header
-    old: int  # lines as its header counts them
-    new: int
+    added: int  # lines
+    removed: int
     remarks: int  # lines of `\\ No newline at end of file`
     plain: bool  # every line begins as it must, and the counts hold
 
 
-class Diff(NamedTuple):
+@dataclass
+class Diff:
     """A diff, with what its readers need not find out again."""
 
     text: str
@@ -49,6 +53,26 @@ class Diff(NamedTuple):
     def whole(self) -> bool:
         """Every hunk has the lines that its header counts."""
         return all(hunk.plain for hunk in self.hunks.values())
+
+    @cached_property
+    def marks(self) -> str:
+        """The first character of each line, as `marks_of` tells."""
+        return marks_of(self.lines)
+
+
+_Counts = tuple[str, int, int]  # of a hunk's header: `Hunk.size`, lines of the old and of the new file
+
+
+class _Headers(dict[str, _Counts | None]):
+    """Lines to what they count as headers of hunks. In a diff of many small hunks many are the same."""
+
+    def __missing__(self, line: str) -> _Counts | None:
+        counts = None
+        if found := _HUNK.match(line):
+            old, new = found.groups("1")
+            counts = f"-{old} +{new}", int(old), int(new)
+        self[line] = counts
+        return counts
 
 
 class Split(NamedTuple):
@@ -93,7 +117,8 @@ def marks_of(lines: list[str]) -> str:
 
 def sign(lines: list[str], marks: str, at: int) -> int:
     """The first line from `at` on that may say something of a diff; the number of lines when there is none."""
-    while at < len(lines) and lines[at][:4] not in _SIGNS:
+    last = len(lines)
+    while at < last and lines[at][:4] not in _SIGNS:
         at += 1
         if marks[at : at + 1] not in _LOUD:
             quiet = _QUIET.match(marks, at)
@@ -123,6 +148,7 @@ class _Splitter:
         self.held: list[str] = []
         self.state = _TEXT
         self.hunks = 0
+        self.headers = _Headers()
         self.found: dict[int, Hunk] = {}
 
     def run(self) -> None:
@@ -130,7 +156,7 @@ class _Splitter:
         lines = self.lines
         while self.at < len(lines):
             line = lines[self.at]
-            if not (line.startswith("diff --git ") and self._file(line)):
+            if not (line.startswith(_FIRST) and self._file(line)):
                 steps[self.state](line)
             self.at += 1
         self.said += self.held
@@ -140,12 +166,17 @@ class _Splitter:
         above = len(self.said) if self.above < 0 else self.above
         return _text(self.said[:above]), _text(self.said[above:])
 
-    def _take(self, line: str) -> None:
-        """Everything held and this line belong to the diff."""
+    def _free(self) -> None:
+        """Everything held belongs to the diff."""
         if self.above < 0:
             self.above = len(self.said)
-        self.out += self.held
-        self.held.clear()
+        if self.held:
+            self.out += self.held
+            self.held = []
+
+    def _take(self, line: str) -> None:
+        """Everything held and this line belong to the diff."""
+        self._free()
         self.out.append(line)
 
     def _hold(self, line: str, state: int) -> None:
@@ -160,19 +191,22 @@ class _Splitter:
         self.state = _TEXT
 
     def _file(self, line: str) -> bool:
-        """Take the lines that begin nearly every file in git's diffs, and its first hunk; all others go one by one."""
+        """Take the lines that begin nearly every file, and its first hunk; all others go one by one."""
+        lines, old = self.lines, self.at
+        if line[0] == "d":
+            old += 2
+            if old >= len(lines) or not (lines[old - 1].startswith("index ") and lines[old].startswith("--- ")):
+                return False
+        hunk = old + 2
+        if self.marks[old + 1 : hunk + 1] != "+@" or not lines[old + 1].startswith("+++ "):
+            return False
         if self.state not in (_TEXT, _SUSPECT, _HEADER) and not (self.state == _HUNKS and self.hunks):
             return False
-        index, old, new, hunk = (self.lines[self.at + 1 : self.at + 5] + [""] * 4)[:4]
-        if not (index.startswith("index ") and old.startswith("--- ") and new.startswith("+++ ")):
+        counts = self.headers[lines[hunk]]
+        if not counts:
             return False
-        found = _HUNK.match(hunk)
-        if not found:
-            return False
-        self._take(line)
-        self.out += (index, old, new, hunk)
-        self.at += 4
-        self._lines(found)
+        self._free()
+        self._lines(counts, hunk)
         return True
 
     def _quiet(self) -> list[str]:
@@ -209,6 +243,8 @@ class _Splitter:
     def _suspect(self, line: str) -> None:
         if line[:4] not in _SIGNS:
             self.held += self._quiet()
+        elif line.startswith("diff "):
+            self.held.append(line)
         elif line.startswith("--- "):
             self._hold(line, _OLD)
         elif line.startswith(_EXTENDED):
@@ -233,10 +269,10 @@ class _Splitter:
             self._say(line)
 
     def _hunk(self, line: str) -> None:
-        found = _HUNK.match(line)
-        if found:
-            self._take(line)
-            self._lines(found)
+        counts = self.headers[line]
+        if counts:
+            self._free()
+            self._lines(counts, self.at)
         elif line.startswith("--- "):
             self._take(line)
             self.state = _OLD
@@ -247,21 +283,22 @@ class _Splitter:
         else:
             self._say(line)
 
-    def _lines(self, found: re.Match[str]) -> None:
-        """Take the lines of the hunk that begins here, and all hunks that follow; their counts are trusted."""
-        lines, start = self.lines, self.at
-        behind = len(self.out) - 1 - start  # how far a line's place in the diff is from its place in the text
-        at = start
-        header: re.Match[str] | None = found
-        while header:
-            before, after = header[1] or "1", header[2] or "1"
-            old, new = int(before), int(after)
-            end = self._plain_end(at + 1, old, new)
-            remarks, plain, end = (0, True, end) if end else self._counted(at + 1, old, new)
-            self.found[at + behind] = Hunk(f"-{before} +{after}", end + behind, old, new, remarks, plain)
-            at = end
-            header = _HUNK.match(lines[at]) if at < len(lines) else None
-        self.out += lines[start + 1 : at]
+    def _lines(self, counts: _Counts | None, at: int) -> None:
+        """Take all lines down to the hunk that begins at `at`, and all hunks that follow; their counts are trusted."""
+        lines, marks, last = self.lines, self.marks, len(self.lines)
+        behind = len(self.out) - self.at  # how far a line's place in the diff is from its place in the text
+        while counts:
+            header, first = at, at + 1
+            size, old, new = counts
+            at = self._plain_end(first, old, new)
+            if at:
+                added, removed, remarks, plain = at - first - old, at - first - new, 0, True
+            else:
+                remarks, plain, at = self._counted(first, old, new)
+                added, removed = marks.count("+", first, at), marks.count("-", first, at)
+            self.found[header + behind] = Hunk(size, at + behind, added, removed, remarks, plain)
+            counts = self.headers[lines[at]] if at < last and marks[at] == "@" else None
+        self.out += lines[self.at : at]
         self.at = at - 1
 
     def _plain_end(self, start: int, old: int, new: int) -> int:
@@ -269,11 +306,12 @@ class _Splitter:
 
         The last line counts, and all counts agree with it: so they did not before it, and the hunk ends behind it.
         """
-        run = _HUNK_LINES.match(self.marks, start, start + old + new)
+        marks = self.marks
+        run = _HUNK_LINES.match(marks, start, start + old + new)
         end = run.end() if run else start
-        if end - self.marks.count("+", start, end) != start + old or end == start:
+        if end - marks.count("+", start, end) != start + old or end == start:
             return 0
-        if end - self.marks.count("-", start, end) != start + new:
+        if end - marks.count("-", start, end) != start + new:
             return 0
         self.hunks += 1
         self.state = _HUNKS
@@ -297,10 +335,10 @@ class _Splitter:
             added, removed = marks.count("+", at, end), marks.count("-", at, end)
             context = marks.count(" ", at, end)
             if odd := end - at - added - removed - context:
-                ends = [line for line in self.lines[at:end] if line.startswith("\\ No newline at end of file")]
-                remarks += len(ends)
-                context += odd - len(ends)
-                plain = plain and len(ends) == odd
+                ends = self._remarks(at, end) if marks.count("\\", at, end) else 0
+                remarks += ends
+                context += odd - ends
+                plain = plain and ends == odd
             left -= context + removed
             right -= context + added
             at = end
@@ -309,6 +347,9 @@ class _Splitter:
                 self.state = _HUNKS
                 break
         return remarks, plain and left == 0 and right == 0, at
+
+    def _remarks(self, start: int, end: int) -> int:
+        return sum(line.startswith("\\ No newline at end of file") for line in self.lines[start:end])
 
     def _header(self, line: str) -> None:
         if line.startswith(_EXTENDED):

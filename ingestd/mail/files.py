@@ -1,115 +1,122 @@
 """The files a diff touches: paths, kind of change, line counts, blob ids."""
 
 import re
-from dataclasses import dataclass
 
-from ingestd.mail.diff import Diff, Hunk, marks_of, sign
+from ingestd.mail.diff import Diff, sign
 from ingestd.mail.values import Change, File
 
-MAX_FILES = 20_000
+MAX_FILES = 5_000  # twice as many as any mail of an archive of 16,945 has
 MAX_PATH = 4_096
 
 _INDEX = re.compile(r"index ([0-9a-f]{4,64})\.\.([0-9a-f]{4,64})")
 _DATE = re.compile(r" {1,8}\d{4}-\d{2}-\d{2} \d{2}:\d{2}")
-_ESCAPES = {"n": b"\n", "t": b"\t", "r": b"\r", "a": b"\a", "b": b"\b", "f": b"\f", "v": b"\v"}
+_QUOTED = re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_ESCAPE = re.compile(rb"(\\(?:[0-7]{3}|.))", re.DOTALL)
+_ESCAPED = {rb"\n": b"\n", rb"\t": b"\t", rb"\r": b"\r", rb"\a": b"\a", rb"\b": b"\b", rb"\f": b"\f", rb"\v": b"\v"}
+_ESCAPED |= {b"\\%03o" % value: bytes((value & 0xFF,)) for value in range(0o1000)}
 _NULL = "/dev/null"
+_PREFIXES = ("a/", "b/")
+_ADD, _DELETE, _MODIFY = Change.ADD, Change.DELETE, Change.MODIFY  # an enumeration takes its time to find a member
+_OF_TWO_PATHS = (Change.MODIFY, Change.RENAME, Change.COPY)
 
 
-@dataclass(slots=True)
 class _Draft:
-    """A file while its part of the diff is read."""
+    """A file while its part of the diff is read. What its part does not tell stays as it is here."""
 
-    git_old: str = ""
-    git_new: str = ""
-    index: str = ""  # of Index:, which names the file itself
-    old: str = ""  # of ---
-    new: str = ""  # of +++
-    moved_from: str = ""
-    moved_to: str = ""
-    change: Change = Change.MODIFY
-    added: int = 0
-    removed: int = 0
-    binary: bool = False
-    mode: bool = False
+    git_old = ""
+    git_new = ""
+    index = ""  # of Index:, which names the file itself
+    old = ""  # of ---
+    new = ""  # of +++
+    moved_from = ""
+    moved_to = ""
+    change = _MODIFY
+    added = 0
+    removed = 0
+    binary = False
+    mode = False
     old_blob: str | None = None
     new_blob: str | None = None
 
     def finished(self) -> File | None:
-        old, new = self._paths()
         change = self.change
-        if self.old == _NULL:
-            change = Change.ADD
-        elif self.new == _NULL:
-            change = Change.DELETE
-        elif change is Change.MODIFY and self.mode and not (self.added or self.removed or self.binary):
+        old, new = self.old, self.new
+        if old == _NULL:
+            change, old = _ADD, ""
+            new = "" if new == _NULL else new
+        elif new == _NULL:
+            change, new = _DELETE, ""
+        elif self.mode and change is _MODIFY and not (self.added or self.removed or self.binary):
             change = Change.MODE
-        path = old if change is Change.DELETE else new or old
+        old, new = self._paths(old, new)
+        path = old if change is _DELETE else new or old
         if not path:
             return None
-        old_path = old if old and old != path and change in (Change.RENAME, Change.COPY, Change.MODIFY) else None
+        old_path = old if old and old != path and change in _OF_TWO_PATHS else None
         return File(path, old_path, change, self.added, self.removed, self.binary, self.old_blob, self.new_blob)
 
-    def _paths(self) -> tuple[str, str]:
+    def _paths(self, old: str, new: str) -> tuple[str, str]:
+        """Old and new path, where those of --- and +++ are these (empty where there is none)."""
         if self.moved_from or self.moved_to:
             return self.moved_from, self.moved_to
         if self.git_old or self.git_new:
-            old = self.old if self.old not in ("", _NULL) else self.git_old
-            new = self.new if self.new not in ("", _NULL) else self.git_new
+            old, new = old or self.git_old, new or self.git_new
             prefixed = _prefixed(self.git_old, self.git_new) if self.git_old and self.git_new else _prefixed(old, new)
             return (_strip(old), _strip(new)) if prefixed else (old, new)
-        old = "" if self.old == _NULL else self.old
-        new = "" if self.new == _NULL else self.new
         if self.index:
-            path = _strip(self.index) if self.index[:2] in ("a/", "b/") else self.index
+            path = _strip(self.index) if self.index[:2] in _PREFIXES else self.index
             return path, path
-        other_tree = old and new and old != new and _strip(old) == _strip(new)
-        if (old or new)[:2] in ("a/", "b/") or other_tree:
-            old, new = _strip(old), _strip(new)
         # without git, `old` is a backup or another tree of the same file: never a rename
-        return new or old, new or old
+        path = new or old
+        other_tree = old and new and old != new and _strip(old) == _strip(new)
+        path = _strip(path) if (old or new)[:2] in _PREFIXES or other_tree else path
+        return path, path
 
 
 def of(diff: Diff) -> tuple[File, ...]:
     """Every file of a diff, in order. Hunks are skipped by their counts: content is never taken for a header."""
     found: list[File] = []
     draft: _Draft | None = None
-    lines, hunks = diff.lines, diff.hunks
-    marks = marks_of(lines)
+    lines, marks, hunks = diff.lines, diff.marks, diff.hunks
+    last = len(lines)
     at = sign(lines, marks, 0)
-    while at < len(lines) and len(found) < MAX_FILES:
+    while at < last and len(found) < MAX_FILES:
         line = lines[at]
         hunk = hunks.get(at)
         at += 1
         if hunk:
             if draft is not None:
-                _count(draft, marks, at, hunk)
+                draft.added += hunk.added
+                draft.removed += hunk.removed
             at = hunk.end
-        elif line.startswith("diff --git "):
-            _finish(found, draft)
-            draft = _Draft()
-            draft.git_old, draft.git_new = _git_paths(line[11:])
-        elif line.startswith("--- ") and at < len(lines) and lines[at].startswith("+++ "):
-            if draft is None or draft.old:
-                if at + 1 not in hunks:  # no git header above and no hunk below: nothing changes
-                    at = sign(lines, marks, at + 1)
-                    continue
+        elif line.startswith("diff "):
+            if line.startswith("--git ", 5):
                 _finish(found, draft)
                 draft = _Draft()
-            draft.old, draft.new = _path(line[4:]), _path(lines[at][4:])
-            at += 1
-        elif line.startswith("*** ") and at < len(lines) and lines[at].startswith("--- ") and " ****" not in line:
+                draft.git_old, draft.git_new = _git_paths(line[11:])
+        elif line.startswith("--- "):
+            if marks[at : at + 1] == "+" and lines[at].startswith("+++ "):
+                if at + 1 in hunks and (draft is None or draft.old):
+                    _finish(found, draft)
+                    draft = _Draft()
+                if draft is not None and not draft.old:  # else no git header above and no hunk below: nothing changes
+                    draft.old, draft.new = _path(line[4:]), _path(lines[at][4:])
+                at += 1
+        elif line.startswith("*** ") and at < last and lines[at].startswith("--- ") and " ****" not in line:
             _finish(found, draft)
             draft = _Draft()
             draft.old, draft.new = _path(line[4:]), _path(lines[at][4:])
             at += 1
         elif line.startswith("Index: "):
             _finish(found, draft)
-            draft = _Draft(index=_path(line[7:]))
-        elif draft is not None and line[0] not in "-*@" and not line.startswith("diff "):
+            draft = _Draft()
+            draft.index = _path(line[7:])
+        elif draft is not None and line[0] not in "*@":
             _extended(draft, line)
-        at = sign(lines, marks, at)
+        if at not in hunks:
+            at = sign(lines, marks, at)
     _finish(found, draft)
-    return tuple(found)
+    return tuple(found[:MAX_FILES])
 
 
 def _finish(found: list[File], draft: _Draft | None) -> None:
@@ -118,25 +125,15 @@ def _finish(found: list[File], draft: _Draft | None) -> None:
         found.append(done)
 
 
-def _count(draft: _Draft, marks: str, start: int, hunk: Hunk) -> None:
-    if hunk.plain:  # all lines = context + added + removed + remarks; old = context + removed; new = context + added
-        length = hunk.end - start - hunk.remarks
-        draft.added += length - hunk.old
-        draft.removed += length - hunk.new
-        return
-    draft.added += marks.count("+", start, hunk.end)
-    draft.removed += marks.count("-", start, hunk.end)
-
-
 def _extended(draft: _Draft, line: str) -> None:
     """Git's extended header lines (git-diff(1), "Generating patch text with -p")."""
     if line.startswith("index "):
         if found := _INDEX.match(line):
             draft.old_blob, draft.new_blob = found.groups()
     elif line.startswith("new file mode "):
-        draft.change = Change.ADD
+        draft.change = _ADD
     elif line.startswith("deleted file mode "):
-        draft.change = Change.DELETE
+        draft.change = _DELETE
     elif line.startswith(("old mode ", "new mode ")):
         draft.mode = True
     elif line.startswith("rename from "):
@@ -173,27 +170,19 @@ def _git_paths(text: str) -> tuple[str, str]:
 
 
 def _quote_end(text: str) -> int:
-    at = 1
-    while at < len(text) and text[at] != '"':
-        at += 2 if text[at] == "\\" else 1
-    return at + 1
+    found = _QUOTED.match(text)
+    return found.end() if found else len(text)
 
 
 def _path(text: str) -> str:
     """The path of a --- or +++ line: quotes undone, time stamp cut off."""
     if text.startswith('"'):
         return _unquote(text[: _quote_end(text)])
-    return (
-        text.partition("\t")[0].rstrip("\r ")[:MAX_PATH]
-        if "\t" in text
-        else _without_date(text.rstrip("\r "))[:MAX_PATH]
-    )
-
-
-def _without_date(text: str) -> str:
-    """Cut off `  2019-06-01 10:00:00...` where a mail program made blanks of the tab."""
-    found = _DATE.search(text) if ":" in text else None
-    return text[: found.start()] if found else text
+    path, tab, _ = text.partition("\t")
+    path = path.rstrip("\r ")
+    if not tab and ":" in path and (found := _DATE.search(path)):  # a mail program made blanks of the tab
+        path = path[: found.start()]
+    return path[:MAX_PATH]
 
 
 def _unquote(text: str) -> str:
@@ -201,22 +190,9 @@ def _unquote(text: str) -> str:
     text = text.rstrip("\r")
     if len(text) < 2 or text[0] != '"' or text[-1] != '"':
         return text[:MAX_PATH]
-    out = bytearray()
-    at = 1
-    while at < len(text) - 1:
-        char = text[at]
-        if char == "\\" and at + 1 < len(text) - 1:
-            octal = text[at + 1 : at + 4]
-            if len(octal) == 3 and all("0" <= digit <= "7" for digit in octal):
-                out.append(int(octal, 8) & 0xFF)
-                at += 4
-                continue
-            out += _ESCAPES.get(text[at + 1], text[at + 1].encode("utf-8", "replace"))
-            at += 2
-            continue
-        out += char.encode("utf-8", "replace")
-        at += 1
-    return out.decode("utf-8", "replace").replace("\0", "\ufffd")[:MAX_PATH]
+    pieces = _ESCAPE.split(text[1:-1].encode("utf-8", "replace"))  # in turn: text, and an escape
+    pieces[1::2] = [_ESCAPED.get(escape, escape[1:]) for escape in pieces[1::2]]
+    return b"".join(pieces).decode("utf-8", "replace").replace("\0", "\ufffd")[:MAX_PATH]
 
 
 def _prefixed(old: str, new: str) -> bool:

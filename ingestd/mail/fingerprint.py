@@ -5,20 +5,22 @@ import re
 import string
 from typing import NamedTuple
 
-from ingestd.mail.diff import Diff, marks_of
+from ingestd.mail.diff import Diff
 
 _DROPPED = re.compile(r"\n(?:[^-+ @\n][^\n]*)?(?=\n|\Z)")  # neither a hunk's line nor, maybe, its header
 # File lines (removed lines that look like one, too), and what may be a hunk's header.
-_NAMING = re.compile(r"\n(?:(?:---|\+\+\+) (\S+)[^\n]*|@[^\n]*)")
+_NAMING = re.compile(r"(\n(?:(?:---|\+\+\+) \S[^\n]*|@[^\n]*))")
 _HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
 
 _SPACES = b" \t\n\r"  # git's own isspace
 _OID = re.compile(r"[0-9a-f]{40}", re.IGNORECASE | re.ASCII)
-_RANGE = re.compile(r"[0-9]{0,9}(?:,([0-9]{0,9}))?")
+_SIZES = re.compile(r"@@ -[0-9]{0,9}(?:,([0-9]{0,9}))?(?: \+[0-9]{0,9}(?:,([0-9]{0,9}))?)?")
 _COMMIT_LINE = re.compile(r"\n(?:commit |From )?[0-9A-Fa-f]{40}")
 _COMMIT_MARKS = frozenset("0123456789abcdefABCDEF")  # of an id, of `commit` and of `From`
-_HEADER_MARKS = frozenset(string.ascii_letters) - frozenset("GBi")  # of header lines that are just taken
+_LETTERS = frozenset(string.ascii_letters)
+_BINARY = ("GIT binary patch", "Binary files")
 _MAX_OID = 64
+_FEW = 4  # lines that are sooner taken one by one than as a run
 
 
 class _Runs(NamedTuple):
@@ -31,24 +33,26 @@ class _Runs(NamedTuple):
 
 
 _RUNS = {  # by whether any line may name a commit
-    False: _Runs(*map(re.compile, ("[^d]*", "[AC-FH-Za-hj-z]*", r"[^\\]*", r"[^-\\ ]*"))),
-    True: _Runs(*map(re.compile, ("[^0-9A-Fa-f]*", "[H-Zghj-z]*", r"[^\\0-9A-Fa-f]*", r"[^-\\ 0-9A-Fa-f]*"))),
+    False: _Runs(*map(re.compile, ("[^d]*", "[AC-FH-Za-z]*", r"[^\\]*", r"[^-\\ ]*"))),
+    True: _Runs(*map(re.compile, ("[^0-9A-Fa-f]*", "[H-Zg-z]*", r"[^\\0-9A-Fa-f]*", r"[^-\\ 0-9A-Fa-f]*"))),
 }
 
 
 def patchwork(diff: str) -> str:
     """Patchwork's `hash`, 40 hex digits: SHA-1 over paths, hunk sizes and hunk lines (mail rules, section 7)."""
     kept = _DROPPED.sub("", "\n" + diff.replace("\r", "").strip())
-    text = _NAMING.sub(_feed, kept) + "\n"
+    pieces = _NAMING.split(kept)  # in turn: text, and a line that names
+    fed = {line: _feed(line) for line in set(pieces[1::2])}  # of many small files many such lines are alike
+    pieces[1::2] = [fed[line] for line in pieces[1::2]]
+    text = "".join(pieces) + "\n"
     return hashlib.sha1(text[1:].encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
 
 
-def _feed(found: re.Match[str]) -> str:
-    """What stands in the hash for a line that names a file or may be a hunk's header."""
-    line = found.group()
-    if found.group(1):
-        side = "a" if line[1] == "-" else "b"
-        return f"{line[:5]}{side}/{found.group(1).partition('/')[2]}"
+def _feed(line: str) -> str:
+    """What stands in the hash for a line that names a file or may be a hunk's header, the line end in front of each."""
+    if line[1] != "@":
+        path = line[5:].split(maxsplit=1)[0]
+        return f"{line[:5]}{'a' if line[1] == '-' else 'b'}/{path.partition('/')[2]}"
     hunk = _HUNK.match(line, 1)
     return f"\n@@ -{hunk.group(1) or 1} +{hunk.group(2) or 1} @@" if hunk else ""
 
@@ -72,7 +76,7 @@ class _PatchId:
     def __init__(self, diff: Diff) -> None:
         self.lines = diff.lines
         self.hunks = diff.hunks
-        self.marks = marks_of(diff.lines)
+        self.marks = diff.marks
         self.commits = _COMMIT_LINE.search("\n" + diff.text) is not None
         self.runs = _RUNS[self.commits]
         self.at = 0
@@ -101,7 +105,7 @@ class _PatchId:
                 break
             if not self.begun and not line.startswith("diff "):
                 continue
-            if self.before == -1 and mark in _HEADER_MARKS and not self.binary:
+            if self.before == -1 and mark in _LETTERS and not self.binary and not line.startswith(_BINARY):
                 self.pending.append(line)
                 self.begun = True
             elif self.before != -1 and (self.before or self.after) and not self.binary:
@@ -126,16 +130,34 @@ class _PatchId:
         if self.before == self.after == 0:
             return self._hunk()
         if self.before == -1:
-            end = _end(self.runs.header, marks, start, len(marks))
-        else:
-            few = self.after if self.before == 0 <= self.after else len(marks)
-            end = _end(self.runs.added, marks, start, start + few)
-            if end == start and self.before:
-                end = _end(self.runs.hunk, marks, start, start + self.before)
-            context = marks.count(" ", start, end)
-            self.before -= marks.count("-", start, end) + context
-            self.after -= marks.count("+", start, end) + context
+            return self._header()
+        few = self.after if self.before == 0 <= self.after else len(marks)
+        end = _end(self.runs.added, marks, start, start + few)
+        if end == start and self.before >= _FEW:
+            end = _end(self.runs.hunk, marks, start, start + self.before)
+        if end == start:
+            return False
+        context = marks.count(" ", start, end)
+        self.before -= marks.count("-", start, end) + context
+        self.after -= marks.count("+", start, end) + context
         self.pending += self.lines[start:end]
+        self.at = end
+        return True
+
+    def _header(self) -> bool:
+        """Take lines of a file's header, all but the index line; or the two that name the file above its hunks."""
+        marks, start = self.marks, self.at
+        end = _end(self.runs.header, marks, start, len(marks))
+        lines = self.lines[start:end]
+        if marks.count("i", start, end):
+            told = [line for line in lines if line.startswith("index ") and ".." in line]
+            self.index = told[-1] if told else self.index
+            lines = [line for line in lines if not line.startswith("index ")]
+        if end == start and marks[start : start + 3] == "-+@" and self.lines[start].startswith("--- "):
+            end = start + 2
+            lines = self.lines[start:end]
+            self.before = self.after = 0
+        self.pending += lines
         self.at = end
         return end > start
 
@@ -152,14 +174,11 @@ class _PatchId:
     def _take(self, line: str) -> bool:
         """One line of a patch; False where the patch ends with it."""
         if self.before == -1:
-            if line.startswith(("GIT binary patch", "Binary files")):
+            if line.startswith(_BINARY):
                 self.binary = True
                 self.before = 0
                 self.pending += _blobs(self.index)
                 self._flush()
-                return True
-            if line.startswith("index "):
-                self.index = line if ".." in line else self.index
                 return True
             if line.startswith("--- "):
                 self.before = self.after = 1
@@ -221,13 +240,10 @@ def _commit(line: str) -> bool:
 
 def _counts(line: str) -> tuple[int, int]:
     """Line counts of a hunk header, as git's lenient scan reads them."""
-    old, rest = _count(line[4:])
-    if not rest.startswith(" +"):
-        return old, 1
-    return old, _count(rest[2:])[0]
+    found = _SIZES.match(line)
+    old, new = found.groups() if found else (None, None)
+    return _size(old), _size(new)
 
 
-def _count(text: str) -> tuple[int, str]:
-    found = _RANGE.match(text)
-    size = found.group(1) if found else None
-    return 1 if size is None else int(size or 0), text[found.end() if found else 0 :]
+def _size(text: str | None) -> int:
+    return 1 if text is None else int(text or 0)

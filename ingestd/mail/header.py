@@ -1,6 +1,5 @@
 """The header block: its fields in order as sent, and how to read encoded words, ids and list names in them."""
 
-import base64
 import binascii
 import re
 from collections.abc import Sequence
@@ -184,7 +183,7 @@ def _base64(text: str) -> bytes:
     plain = _NOT_BASE64.sub("", text)
     if len(plain) % 4 == 1:
         plain = plain[:-1]
-    return base64.b64decode(plain + "=" * (-len(plain) % 4))
+    return binascii.a2b_base64(plain + "=" * (-len(plain) % 4))
 
 
 def _quoted(text: str) -> bytes:

@@ -11,10 +11,10 @@ from urllib.parse import unquote_to_bytes
 from ingestd.mail import charset, header
 
 MAX_DEPTH = 100
-MAX_PARTS = 64  # real list mail has at most a handful; each costs as much as many lines of text
+MAX_PARTS = 32  # real list mail has at most a handful; each costs as much as many lines of text
 MAX_PARAMETERS = 100
 
-_DASHES = re.compile(rb"^--", re.MULTILINE)
+_DASHES = re.compile(rb"^--[^\n]*", re.MULTILINE)
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=\s]")
 _BASE64_LINE = re.compile(rb"[A-Za-z0-9+/=\s]*\Z")
@@ -66,22 +66,19 @@ def leaves(headers: header.Headers, body: bytes) -> tuple[list[Part], list[str]]
     walk = _Walk(body)
     _push(walk, boundary, kind)
     for dashes in _DASHES.finditer(body):
-        at = dashes.start()
-        end = body.find(b"\n", at)
-        line = body[at : end if end >= 0 else len(body)].rstrip(b" \t")
-        closing = False
+        line = dashes.group().rstrip(b" \t")
         depth = walk.places.get(line)
-        if depth is None and line.endswith(b"--"):
+        closing = depth is None and line.endswith(b"--")
+        if closing:
             depth = walk.places.get(line[:-2])
-            closing = depth is not None
         if depth is None:
             continue
-        _close(walk, depth, at)
+        _close(walk, depth, dashes.start())
         level = walk.stack[depth]
         if closing:
             _pop(walk)
         else:
-            level.start = end + 1 if end >= 0 else len(body)
+            level.start = min(dashes.end() + 1, len(body))
             _open_child(walk, level.start)
         if len(walk.parts) >= MAX_PARTS:
             walk.defects[f"more than {MAX_PARTS} MIME parts"] = None
@@ -269,7 +266,7 @@ def _base64(body: bytes) -> tuple[bytes, list[str]]:
         start = body.rfind(b"\n", 0, found.start()) + 1
         rest = body[start:]
         lines = rest.split(b"\n")
-        if any(_BASE64_LINE.match(line) and len(line) > 40 for line in lines[1:]):
+        if any(len(line) > 40 and _BASE64_LINE.match(line) for line in lines[1:]):
             body = _NOT_BASE64.sub(b"", body)  # noise among the lines
         else:
             body, behind = body[:start], rest

@@ -54,14 +54,13 @@ def read(diff: Diff) -> Reading | None:
         added = removed = 0
         at = first
         while hunk := hunks.get(at):
-            length = hunk.end - at - 1
             inside = "\n" + "\n".join(lines[at + 1 : hunk.end])
             if hunk.remarks or _NAMING.search(inside):
                 return None
             hashed.append(f"@@ {hunk.size} @@{inside}")
             counted.append(inside)
-            added += length - hunk.old
-            removed += length - hunk.new
+            added += hunk.added
+            removed += hunk.removed
             at = hunk.end
         total += _digest(counted)
         found.append(

@@ -67,7 +67,7 @@ def parse(raw: bytes) -> Mail:
     author, evidence = came.submitter, came.evidence
     if body.diff and finer.in_body:
         author, evidence = origin.of_text(came, finer, headers)
-    found_links, base_commit, change_id = links.read(f"{body.own}\n{body.tail}" if body.tail else body.own)
+    found_links, base_commit, change_id = links.read(_said(body))
     digest, patch_id, touched = _read_diff(body.diff) if body.diff else (None, None, ())
     key = identity.content_key(date, date_text, texts)
     blank = b"" if data.startswith(b"\n") else b"\n"
@@ -144,13 +144,15 @@ def _answered(headers: header.Headers) -> tuple[str, ...]:
     written = headers.all("in-reply-to")
     if not found or (len(found) <= len(written) and "@" in found[0] and all(one[:1] == "<" for one in written)):
         return found  # nothing but ids, as in nearly all mail
-    people = {
-        one.email.lower()
-        for name in ("from", "to", "cc", "reply-to")
-        for value in headers.all(name)
-        for one in address.people(value)
-    }
+    people = {one.email.lower() for one in address.of_fields(headers, "from", "to", "cc", "reply-to")}
     return tuple(one for one in found if one.lower() not in people and one.lower() not in ("y", "n", "yes", "no"))
+
+
+def _said(body: text.Body) -> str:
+    """What the sender wrote, with the signature; what stands below the diff only once where it ends the rest."""
+    if not body.tail or body.own.endswith(f"\n{body.tail.strip()}"):
+        return body.own
+    return f"{body.own}\n{body.tail}"
 
 
 def _in_body_subject(message: str, list_name: str | None) -> Subject | None:
@@ -166,7 +168,7 @@ def _trailers(what: Kind, finer: Parts, texts: text.Texts, body: text.Body, *, a
         return ()
     if any(flowed for flowed, _ in texts.flowed):
         joined = [text.unflow(said, delsp=delsp) for said, (_, delsp) in zip(texts.plain, texts.flowed, strict=True)]
-        return trailer.of_answer(text.unquoted([one.split("\n") for one in joined]))
+        return trailer.of_answer("\n".join(text.unquoted([one.split("\n") for one in joined])))
     return trailer.of_answer(body.own)
 
 

@@ -141,16 +141,17 @@ def read_answer(texts: Texts) -> Body:
     """An answer's text stays whole, as Patchwork keeps comments; a diff that stands in it unquoted is told as well."""
     whole = "".join(text.strip() + "\n" for text in texts.plain)
     content = signature.cut(whole)[0].strip()
-    own = unquoted(texts.lines)
-    split = diff.split(own) if diff.first_mark(own) >= 0 else diff.Split(own, "", None)
+    lines = unquoted(texts.lines)
+    own = "\n".join(lines)
+    split = diff.split(own, lines)
     if split.diff is not None and own != whole:  # quoted lines are part of what stands around it
         split = diff.split(whole)
     return Body(content or None, split.diff, own, split.message, split.tail, attached=False)
 
 
-def unquoted(texts: list[list[str]]) -> str:
+def unquoted(texts: list[list[str]]) -> list[str]:
     """The lines that no quote sign stands before."""
-    return "\n".join([line for lines in texts for line in lines if line[:1] != ">"])
+    return [line for lines in texts for line in lines if line[:1] != ">"]
 
 
 def read_message(texts: Texts) -> Body:
@@ -219,4 +220,6 @@ def unstuff(text: str) -> str | None:
 def unflow(text: str, *, delsp: bool) -> str:
     """RFC 3676 section 4.2: join the lines of flowed paragraphs; quoted lines and signatures stay."""
     blank = "" if delsp else " "
-    return _SOFT.sub(lambda line: line[1] + blank, ("\n" + text).replace("\n ", "\n")[1:])
+    pieces = _SOFT.split(("\n" + text).replace("\n ", "\n")[1:])  # in turn: text, and a line that is joined
+    pieces[1::2] = [line + blank for line in pieces[1::2]]
+    return "".join(pieces)

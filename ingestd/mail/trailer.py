@@ -1,6 +1,7 @@
 """Trailers as git and b4 read them: `Name: value` lines, the person apart, in patches and in answers."""
 
 import re
+from itertools import islice
 
 from ingestd.mail import address
 from ingestd.mail.values import Trailer
@@ -8,8 +9,12 @@ from ingestd.mail.values import Trailer
 MAX_TRAILERS = 2_000
 MAX_VALUE = 2_000
 MAX_FOLDS = 20
+MAX_LINES = 10_000  # that look like trailers
 
 _LINE = re.compile(r"\n([ \t\u00a0]{0,3}+)([A-Za-z][A-Za-z0-9-]{0,60}+)[ \t\u00a0]{0,3}+:(?!//)([^\n]{0,2000})")
+_NAMED = re.compile(
+    r"\n[ \t\u00a0]{0,3}+[A-Za-z][A-Za-z0-9-]{0,60}+[ \t\u00a0]{0,3}+:(?!//)"
+)  # the same, as far as its name
 # Known names that take a person; every other name must end in -by to count outside the last paragraph.
 _PERSON = frozenset(("cc", "to", "from", "acked-for-mfd-by", "author", "fix-suggested-by", "thanks"))
 _ANSWER = ("fixes", "link", "closes")  # what counts in an answer beside -by trailers
@@ -47,7 +52,7 @@ def is_block(paragraph: str) -> bool:
     """Is this paragraph one of trailers? All of it, or a quarter (git-interpret-trailers(1))."""
     text = "\n" + paragraph
     lines = text.count("\n")
-    hits = len(_LINE.findall(text))
+    hits = len(_NAMED.findall(text))
     folded = sum(text.count(f"\n{mark}") for mark in " \t[(#") if hits * 4 < lines else 0
     return hits > 0 and (hits * 4 >= lines or hits + folded >= lines)
 
@@ -57,7 +62,7 @@ def _collect(text: str, block: int, start: int, *, answer: bool) -> tuple[Traile
     text = "\n" + text
     found: list[Trailer] = []
     behind = 0
-    for hit in _LINE.finditer(text, start):
+    for hit in islice(_LINE.finditer(text, start), MAX_LINES):
         if hit.start() + 1 < behind:
             continue
         indent, name, value = hit.groups()

@@ -3,7 +3,7 @@
 import pytest
 from mails import diff, mail
 
-from ingestd.mail import address
+from ingestd.mail import address, header
 from ingestd.mail.parse import parse
 from ingestd.mail.values import Person
 
@@ -202,3 +202,15 @@ def test_an_in_body_from_without_an_address_makes_no_author() -> None:
 def test_a_quoted_from_in_an_answer_makes_no_author() -> None:
     read = parse(mail("1@x", "Re: [PATCH] x", "From: Bob <bob@x.org>\n\n> text\n"))
     assert read.author.email == "ann@example.org"
+
+
+def test_people_are_counted_over_all_fields_of_a_kind() -> None:
+    cc = "".join(f"Cc: a{number}@x.org, b{number}@x.org\n" for number in range(address.MAX_PEOPLE))
+    headers, _, _ = header.read(f"To: t@x.org\n{cc}\n".encode())
+    assert [one.email for one in address.of_fields(headers, "to", "cc")][:3] == ["t@x.org", "a0@x.org", "b0@x.org"]
+    assert len(address.of_fields(headers, "to", "cc")) == address.MAX_PEOPLE
+
+
+def test_of_angles_up_to_the_next_comma_the_last_one_counts() -> None:
+    people = address.people("A <a@x> <b@x>, <c@x> <d, e@x> <f@x>, g@x")
+    assert [one.email for one in people] == ["b@x", "f@x", "g@x"]

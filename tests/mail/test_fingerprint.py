@@ -175,6 +175,8 @@ def _files(text: str) -> list[tuple[str, str | None, str, int, int]]:
         ("diff --git f f\nindex 1..2\n--- f\n+++ f\n@@ -1 +1 @@\n-a\n+b\n", [("f", None, "modify", 1, 1)]),
         ("diff --git a/x y b/x y\nold mode 1\nnew mode 2\n", [("x y", None, "mode", 0, 0)]),
         ('diff --git "a/\\303\\274" "b/\\303\\274"\nold mode 1\nnew mode 2\n', [("ü", None, "mode", 0, 0)]),
+        ('diff --git "a/\\"\\q\\t\\10" "b/\\"\\q\\t\\10"\nold mode 1\nnew mode 2\n', [('"q\t10', None, "mode", 0, 0)]),
+        ('--- "a/f\\"\n+++ "b/f\\\\"\t2026\n@@ -1 +1 @@\n-a\n+b\n', [("f\\", None, "modify", 1, 1)]),
         ("diff --git a/f b/g\nsimilarity index 9%\nrename from f\nrename to g\n", [("g", "f", "rename", 0, 0)]),
         ("diff --git a/f b/g\nsimilarity index 9%\ncopy from f\ncopy to g\n", [("g", "f", "copy", 0, 0)]),
         ("diff --git a/f b/f\nnew file mode 1\nindex 0..1\n", [("f", None, "add", 0, 0)]),
@@ -189,6 +191,11 @@ def _files(text: str) -> list[tuple[str, str | None, str, int, int]]:
 )
 def test_files_of_a_diff(text: str, expected: list[tuple[str, str | None, str, int, int]]) -> None:
     assert _files(text) == expected
+
+
+def test_so_many_files_are_told() -> None:
+    few, many = (SMALL * (files.MAX_FILES + more) for more in (0, 1))
+    assert len(_files(few)) == len(_files(many)) == files.MAX_FILES
 
 
 def test_blob_ids_and_binary() -> None:

@@ -21,7 +21,7 @@ from .fuzzer import Fuzzer, made_up
 
 SMALLEST = 4_096  # bytes; a shorter mail may take as long as one of this size
 DEAREST = 10  # times what a byte costs in the median
-KNOWN = 100  # times; what mails of the known issue stay below, and nothing that is not linear does
+KNOWN = 40  # times; what mails of the known issue stay below, and nothing that is not linear does
 ROUNDS = 5
 
 

@@ -115,3 +115,9 @@ def test_a_patch_keeps_its_message_id_trailer_and_its_quoted_ones_out() -> None:
         ("Message-Id", "<1@x>"),
         ("Signed-off-by", "Ann <ann@x.org>"),
     ]
+
+
+def test_so_many_lines_are_looked_at() -> None:
+    few, many = ("a:\n" * count + "Signed-off-by: Ann <ann@x.org>\n" for count in (100, trailer.MAX_LINES))
+    assert _message(few) == [("Signed-off-by", "Ann <ann@x.org>")]
+    assert _message(many) == []
