@@ -145,6 +145,7 @@ REQUESTS = {
     "checks": "/api/1.2/patches/{patch}/checks/",
     "the mbox of a series": "/series/{series}/mbox/",
     "b4: search by diff": "/{list}/?x=m&t=1&q=patchid:{patch_id}",
+    "search by either": "/{list}/?x=m&t=1&q=patchid:{patch_id}+OR+(s:subject+AND+f:{author})+OR+%22change-id:+x%22",
     "b4: search by author": "/{list}/?x=m&t=1&q=(s:%22a+subject%22+AND+f:%22{author}%22)+AND+d:20100101..",
 }
 

@@ -18,7 +18,7 @@ from ingestd import metrics, systemd
 from ingestd.config import Config, split_address
 from ingestd.errors import ConfigError, IngestdError, UnavailableError, UserError
 from ingestd.postgres import Postgres, attach, default_directory
-from ingestd.service import Service, check_handed, raise_descriptors, write_lists
+from ingestd.service import HANDED, Service, check_handed, raise_descriptors, write_lists
 from ingestd.store import engine, migrate, watch
 from ingestd.store.engine import Database
 
@@ -47,6 +47,7 @@ async def serve(
     # Start: the database first, then its schema, then the sockets. A signal ends us at once until mail is accepted.
     raise_descriptors(config.limits.connections)
     handed = systemd.sockets()
+    check_handed(handed, (*HANDED, "api") if with_api else HANDED)
     stop, hangup = asyncio.Event(), asyncio.Event()
     _on_hangup(stop, hangup)
     async with contextlib.AsyncExitStack() as stack:
@@ -61,8 +62,6 @@ async def serve(
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         held = [listening for name, listening in handed if name == "api"]
-        if held and not with_api:
-            raise ConfigError("socket 'api' of systemd: nobody answers there without --with-api")
         await service.listen([one for one in handed if one[0] != "api"])
         addresses = service.addresses
         site = None

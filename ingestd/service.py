@@ -89,9 +89,7 @@ class Service:
         """Open every configured address; on UnavailableError none stays open.
 
         A protocol for which systemd has `handed` over sockets listens on these, and on no address of its own.
-        ConfigError when one of them has no name of ours.
         """
-        check_handed(handed, HANDED)
         allowed = access(self.config)
         for protocol, section in (("lmtp", self.config.lmtp), ("smtp", self.config.smtp)):
             listener = Listener(
@@ -237,6 +235,8 @@ def check_handed(handed: Sequence[tuple[str, socket.socket]], names: Sequence[st
             raise ConfigError(f"socket {name!r} of systemd: expected FileDescriptorName={' or '.join(names)}")
         if not listening.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             raise ConfigError(f"socket {name!r} of systemd: expected ListenStream= and Accept=no")
+        if name == "api" and listening.family == socket.AF_UNIX:  # who asks would be unknown, and how
+            raise ConfigError("socket 'api' of systemd: expected a TCP address in ListenStream=")
 
 
 def _flat(tree: dict[str, Any]) -> dict[str, Any]:

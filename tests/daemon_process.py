@@ -27,13 +27,13 @@ class DaemonProcess:
         command: Sequence[str] = (sys.executable, "-m", "ingestd"),
         handed: Sequence[tuple[str, socket.socket]] = (),
         monitored: bool = False,
-        arguments: Sequence[str] = (),
+        arguments: Sequence[str] = ("serve",),
     ) -> None:
         """In `directory` are its log and its socket. Without `database_url` it runs a PostgreSQL in `data_directory`.
 
         `config` is the text of a configuration file; `environment` comes on top of ours; `command` runs ingestd;
         `handed` are sockets, each with its name, that it is given at each start as systemd does;
-        `monitored` lets it answer at `metrics`; `arguments` are those of `serve`.
+        `monitored` lets it answer at `metrics`; `arguments` are those of `ingestd`.
         """
         self._handed = handed
         self._arguments = arguments
@@ -73,7 +73,7 @@ class DaemonProcess:
         """Start it, and wait until it takes mail."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*self._activation(), *self.command, "serve", *self._arguments],
+                [*self._activation(), *self.command, *self._arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -28,6 +28,11 @@ _PLAIN_DATE = re.compile(
     r"(?:[A-Z][a-z]{2}, )?\d{1,2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}(?::\d{2})? "
     r"[+-](?:0\d|1[0-4])[0-5]\d(?: \([\w /+-]*\))?"
 )
+# Codecs of ours that iconv(3) of the GNU C library does not know, and so neither does git.
+_UNKNOWN_TO_GIT = frozenset((
+    *("euc_jis_2004", "hz", "iso2022_jp_1", "iso2022_jp_2004", "iso2022_jp_ext", "kz1048", "ptcp154", "shift_jis_2004"),
+    *("shift_jisx0213", "mac_greek", "mac_iceland", "mac_latin2", "mac_roman", "mac_turkish"),
+))  # fmt: skip
 _IN_BODY = re.compile(r"(From|Subject|Date):\s(.*)", re.IGNORECASE)
 
 
@@ -230,7 +235,9 @@ def _label(around: str, exact: bytes, declared: str | None) -> str:
     git-mailinfo(1) takes the message from that charset to UTF-8 and never touches the diff.
     """
     name = charset.codec(declared)
-    if name is None or name == "utf_8" or not charset.keeps_ascii(name) or "\x1b" in around:  # it shifts in iso-2022
+    if (
+        name is None or name == "utf_8" or name in _UNKNOWN_TO_GIT or not charset.keeps_ascii(name) or "\x1b" in around
+    ):  # it shifts in iso-2022
         return "UTF-8"
     try:
         if exact.decode(name) == exact.decode("utf-8", "replace"):

@@ -240,6 +240,16 @@ def test_the_bytes_of_files_stay(transfer: str, charset: str, file: str, label: 
     assert word in (parse(raw).diff or "")
 
 
+@pytest.mark.parametrize("charset", ["macintosh", "shift_jis-2004", "kz1048"])
+def test_charsets_that_git_does_not_know(charset: str, tmp_path: Path) -> None:
+    word = {"macintosh": "größer", "shift_jis-2004": "日本", "kz1048": "№"}[charset]
+    patch_bytes = diff(new=word).encode(charset)
+    raw = encoded(TEXT.encode() + patch_bytes, "8bit", charset)
+    read = mailinfo(entry(raw), tmp_path)
+    assert read is not None
+    assert patch_bytes in read.patch
+
+
 def test_message_and_diff_of_two_charsets(tmp_path: Path) -> None:
     """The message in letters that the diff's charset lacks: then the message is UTF-8, and the diff keeps its bytes."""
     patch_bytes = diff(new="größer").encode("latin-1")

@@ -50,7 +50,17 @@ INSTANCE = [
     "StateDirectory(Mode)?",
 ]
 API = [
-    *("Description", "After", "Also", "FileDescriptorName", "ListenStream", "SocketMode", "NotifyAccess", "ExecStart"),
+    *(
+        "Description",
+        "After",
+        "Also",
+        "FileDescriptorName",
+        "ListenStream",
+        "SocketMode",
+        "Backlog",
+        "NotifyAccess",
+        "ExecStart",
+    ),
     *("ExecReload", "RestartPreventExitStatus", "Timeout(Start|Stop)Sec", "KillMode", "OOMPolicy", "SetCredential"),
     *("(State|Cache)Directory(Mode)?", "Environment"),
 ]

@@ -7,12 +7,14 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 from daemon_process import DaemonProcess, free_port
 from end_to_end import database
 from mails import patch
+from systemd.listener import hold
 
 LIST = "demo.example.org"
 CONFIG = f"""
@@ -107,13 +109,31 @@ def test_what_cannot_be_is_said(daemon: DaemonProcess) -> None:
     assert (done.returncode, b"(api): Address already in use" in done.stderr) == (69, True)
 
 
+@pytest.mark.parametrize(
+    ("name", "place", "said"),
+    [
+        ("lmtp", ("127.0.0.1", 0), "expected FileDescriptorName=api"),
+        ("api", "api.sock", "expected a TCP address in ListenStream="),
+    ],
+)
+def test_a_socket_of_systemd_that_is_none_for_it(
+    tmp_path: Path, database_url: str, name: str, place: tuple[str, int] | str, said: str
+) -> None:
+    held = hold(str(tmp_path / place) if isinstance(place, str) else place)
+    daemon = DaemonProcess(tmp_path, database_url=database_url, handed=[(name, held)], arguments=["api"])
+    daemon.start(wait=False)
+    assert daemon.wait() == 78
+    assert f"ingestd: socket '{name}' of systemd: {said}" in daemon.read_log()
+    held.close()
+
+
 def test_the_daemon_answers_as_well(run_alone: Callable[..., DaemonProcess], database_url: str) -> None:
     port = free_port()
     daemon = run_alone(
         database_url=database_url,
         config=CONFIG,
         environment={"INGESTD__API__ADDRESS": f"127.0.0.1:{port}"},
-        arguments=("--with-api",),
+        arguments=("serve", "--with-api"),
         monitored=True,
     )
     daemon.start()
