@@ -149,6 +149,7 @@ Index("message_list_date", message.c.list, message.c.date)
 Index("message_parent", message.c.parent)
 Index("message_about", message.c.about)
 Index("message_submitter", message.c.submitter, message.c.id)
+Index("message_munged_sender", func.md5(func.lower(message.c.sender_email)), postgresql_where=message.c.munged)
 Index("message_cover", message.c.id, postgresql_where=message.c.kind == "cover")
 Index(
     "message_cover_list_date", message.c.list, message.c.date, message.c.id, postgresql_where=message.c.kind == "cover"

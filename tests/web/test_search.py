@@ -69,6 +69,16 @@ async def test_what_b4_asks(filled: Site) -> None:
     assert await ids(filled, "m:lone@example.net OR mid:<ask@example.net>") == ["ask@example.net", "lone@example.net"]
 
 
+async def test_a_munged_from_is_known_by_both_addresses(site: Site) -> None:
+    author, list_ = "Ann via demo <demo@example.org>", "demo@example.org"
+    munged = mail("m@example.org", "[PATCH] one", author=author, headers=[("X-Original-From", "Ann <ann@example.org>")])
+    await site.store.put(munged, mail("o@example.org", "x", author="Demo <demo@example.org>"))
+    assert (await site.store.ask("SELECT munged FROM ingestd.message ORDER BY key")) == [True, False]
+    assert await ids(site, "f:ann@example.org") == ["m@example.org"]
+    assert await ids(site, f"f:{list_} s:one") == ["m@example.org"]
+    assert await ids(site, f"f:{list_}") == ["m@example.org", "o@example.org"]
+
+
 async def test_words_are_what_counts(filled: Site) -> None:
     for query in ('s:"quoted odd title"', "s:QUOTED", 'nq:"is 100 of it done"', "done s:title", '"Is 100"'):
         assert await ids(filled, f"f:bob@example.net AND {query}") == ["ask@example.net"]

@@ -25,7 +25,7 @@ _CONDITIONS = {
     "message": "c.message_id = ANY (CAST(:{0} AS text[]))",
     "patch_id": "c.patch_id = ANY (CAST(:{0} AS text[]))",
     "change_id": "c.change_ids && CAST(:{0} AS text[])",
-    "address": "c.address = ANY (CAST(:{0} AS text[]))",
+    "address": "c.addresses && CAST(:{0} AS text[])",
     "name": "position(said.phrase[CAST(:{0} AS int)] IN c.name) > 0",
     "subject": "position(said.phrase[CAST(:{0} AS int)] IN c.subject) > 0",
     "text": "position(said.phrase[CAST(:{0} AS int)] IN c.words) > 0",
@@ -47,6 +47,9 @@ _LEADS = {
     "address": (
         "SELECT m.id FROM ingestd.person one JOIN ingestd.message m ON m.submitter = one.id"
         " WHERE md5(lower(one.email)) IN (SELECT md5(address) FROM unnest(CAST(:{0} AS text[])) address)"
+        # Who reads a mail whose From the list has munged knows the list's address, and asks for that.
+        " UNION ALL SELECT m.id FROM ingestd.message m WHERE m.munged"
+        " AND md5(lower(m.sender_email)) IN (SELECT md5(address) FROM unnest(CAST(:{0} AS text[])) address)"
     ),
 }
 _THREAD = "SELECT m.id FROM ingestd.message t JOIN ingestd.message m ON m.thread = t.thread WHERE t.id = :thread_of_"
@@ -151,12 +154,12 @@ async def search(
     columns = {
         "patch_id": "(SELECT p.patch_id FROM ingestd.patch p WHERE p.message = m.id)",
         "change_id": _CHANGE_IDS,
-        "address": "lower(m.submitter_email)",
+        "address": "ARRAY[lower(m.submitter_email), lower(m.sender_email)]",
         "name": _PLAIN.format("m.submitter_name"),
         "subject": _PLAIN.format("m.subject"),
         "text": _PLAIN.format("concat(m.subject, ' ', m.content)"),
     }
-    aliases = {"change_id": "change_ids", "text": "words"}
+    aliases = {"change_id": "change_ids", "address": "addresses", "text": "words"}
     needed = "".join(
         f", {column} AS {aliases.get(name, name)}" for name, column in columns.items() if name in query.names
     )
