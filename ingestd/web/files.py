@@ -63,6 +63,7 @@ async def _mail(call: Call, connection: Connection, *, patch: bool, whole: bool 
 
 async def _entries(connection: Connection, ids: Sequence[int]) -> Callable[[], bytes]:
     """Patches with the trailers that they were given, in this order; a pull request has no diff to apply."""
+    await mails.check_size(connection, ids)
     rows = await mails.mails(connection, ids)
     given = await mails.given(connection, ids)
     there = [rows[id_] for id_ in ids if id_ in rows and rows[id_]["diff"] is not None]
@@ -217,7 +218,7 @@ async def search(call: Call, connection: Connection) -> Unmade:
     whole = call.query.get("t", [""])[-1] == "1"
     try:
         raws = await mail_search.search(connection, list_, wanted, thread_of=thread_of, whole=whole)
-    except mail_search.TooMuchError as error:
+    except mail_search.VagueError as error:
         raise RefusalError(400, f"The search asks for too much: {error}.") from error
     if not raws:
         raise missing()
@@ -265,7 +266,12 @@ async def answer(call: Call, handler: Handler) -> File | Redirect:
     if call.method not in methods:
         raise RefusalError(405, f'Method "{call.method}" not allowed.', {"Allow": ", ".join((*methods, "HEAD"))})
     async with call.site.reader.transaction() as connection:
-        found = await handler(call, connection)
+        try:
+            found = await handler(call, connection)
+        except mails.TooMuchError as error:
+            raise RefusalError(
+                400, f"That is too much for one answer: {error}. Ask for its mails one by one."
+            ) from error
     if isinstance(found, Unmade):
         return File(await asyncio.to_thread(found.make), found.kind, found.headers)
     return found

@@ -9,7 +9,7 @@ from mails import mail, patch, reply, series
 from sqlalchemy import text
 
 from ingestd.mail.parse import parse
-from ingestd.store.api import search
+from ingestd.store.api import mails, search
 from ingestd.web.answer import RefusalError
 from ingestd.web.search import read
 from web.conftest import Site
@@ -155,12 +155,14 @@ async def test_an_answer_has_bounds(filled: Site, monkeypatch: pytest.MonkeyPatc
         reply_ = await filled.ask(f"/demo/?x=m&q=m:{ONE}")
     assert (reply_.status, reply_.json) == (400, {"detail": "The search asks for too much: it takes too long."})
     monkeypatch.setattr(search, "PATIENCE", 5_000)
-    monkeypatch.setattr(search, "MOST_BYTES", 100)
-    reply_ = await filled.ask(f"/demo/?x=m&q=m:{ONE}")
-    assert (reply_.status, reply_.json) == (
-        400,
-        {"detail": "The search asks for too much: more than 100 octets of mail."},
-    )
+    monkeypatch.setattr(mails, "MOST_BYTES", 1_000)
+    assert await ids(filled, f"m:{ONE}") == [ONE]
+    (one, *_) = await filled.get("/api/1.3/series/?order=id")
+    for path in (f"/demo/?x=m&t=1&q=m:{ONE}", f"/demo/{ONE}/t.mbox.gz", f"/series/{one['id']}/mbox/"):
+        reply_ = await filled.ask(path)
+        assert (reply_.status, reply_.json["detail"]) == (
+            400, "That is too much for one answer: more than 1000 octets of mail. Ask for its mails one by one."
+        ), path  # fmt: skip
 
 
 def test_and_binds_closer_than_or() -> None:

@@ -7,7 +7,46 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ingestd.errors import IngestdError
+
 Row = dict[str, Any]
+
+MOST_BYTES = 128 * 1024 * 1024  # of mail in one answer, which is made in memory
+
+
+class TooMuchError(IngestdError):
+    """More mail than goes into one answer."""
+
+
+async def check_size(connection: AsyncConnection, ids: Collection[int]) -> None:
+    """TooMuchError where these mails have more than MOST_BYTES as they were received."""
+    found = await connection.scalar(
+        text("""
+            SELECT sum(octet_length(r.bytes))
+            FROM ingestd.message m
+            JOIN ingestd.raw r ON r.sha256 = m.raw_sha256
+            WHERE m.id = ANY (CAST(:ids AS bigint[]))
+        """),
+        {"ids": list(ids)},
+    )
+    if (found or 0) > MOST_BYTES:
+        raise TooMuchError(f"more than {MOST_BYTES} octets of mail")
+
+
+async def raws(connection: AsyncConnection, ids: Collection[int]) -> list[bytes]:
+    """Mails as they were received, oldest first. TooMuchError."""
+    await check_size(connection, ids)
+    found = await connection.execute(
+        text("""
+            SELECT r.bytes
+            FROM ingestd.message m
+            JOIN ingestd.raw r ON r.sha256 = m.raw_sha256
+            WHERE m.id = ANY (CAST(:ids AS bigint[]))
+            ORDER BY m.date NULLS LAST, m.key COLLATE "C"
+        """),
+        {"ids": list(ids)},
+    )
+    return [bytes(raw) for raw in found.scalars()]
 
 
 async def mails(connection: AsyncConnection, ids: Collection[int], *, whole: bool = True) -> dict[int, Row]:
@@ -99,16 +138,9 @@ async def raw(connection: AsyncConnection, id_: int) -> bytes:
 
 
 async def thread(connection: AsyncConnection, id_: int) -> list[bytes]:
-    """All mails of the thread that a mail is in, as they were received, oldest first."""
+    """All mails of the thread that a mail is in, as they were received, oldest first. TooMuchError."""
     found = await connection.execute(
-        text("""
-            SELECT r.bytes
-            FROM ingestd.message one
-            JOIN ingestd.message m ON m.thread = one.thread
-            JOIN ingestd.raw r ON r.sha256 = m.raw_sha256
-            WHERE one.id = :id
-            ORDER BY m.date NULLS LAST, m.key COLLATE "C"
-        """),
+        text("SELECT m.id FROM ingestd.message one JOIN ingestd.message m ON m.thread = one.thread WHERE one.id = :id"),
         {"id": id_},
     )
-    return [bytes(raw) for raw in found.scalars()]
+    return await raws(connection, found.scalars().all())

@@ -11,11 +11,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ingestd.errors import IngestdError
+from ingestd.store.api import mails
 from ingestd.store.engine import sqlstate
 
 MOST_MAILS = 1_000  # that are found: the newest ones
 MOST_CANDIDATES = 50_000  # mails that are looked at
-MOST_BYTES = 64 * 1024 * 1024  # of mail in one answer, which is made in memory
 PATIENCE = 5_000  # milliseconds for the looking
 _CANCELED = "57014"  # PostgreSQL's query_canceled
 
@@ -68,8 +68,8 @@ _CHANGE_IDS = """
 """
 
 
-class TooMuchError(IngestdError):
-    """A search that takes too long, or finds too much."""
+class VagueError(IngestdError):
+    """A search that takes too long, or leads to too many mails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +144,12 @@ async def search(
 ) -> list[bytes]:
     """Mails of a list as they were received, oldest first; `whole`: with all of their threads.
 
-    `thread_of`: only those in the thread of that mail. TooMuchError.
+    `thread_of`: only those in the thread of that mail. VagueError, and TooMuchError of `mails`.
     """
     query = _Query()
     lead = query.lead(wanted) if thread_of is None else _THREAD
     if lead is None:
-        raise TooMuchError("no term leads to few mails")
+        raise VagueError("no term leads to few mails")
     condition = query.condition(wanted)
     columns = {
         "patch_id": "(SELECT p.patch_id FROM ingestd.patch p WHERE p.message = m.id)",
@@ -193,12 +193,11 @@ async def search(
                     ORDER BY c.date DESC NULLS LAST, c.id
                     LIMIT :most_
                 )
-                SELECT looked.candidates, one.id, one.size
+                SELECT looked.candidates, one.id
                 FROM (SELECT count(*) AS candidates FROM lead) looked
                 LEFT JOIN (
-                    SELECT m.id, octet_length(r.bytes) AS size
+                    SELECT m.id
                     FROM ingestd.message m
-                    JOIN ingestd.raw r ON r.sha256 = m.raw_sha256
                     WHERE {"m.thread IN (SELECT hit.thread FROM hit)" if whole else "m.id IN (SELECT hit.id FROM hit)"}
                 ) one ON true
             """),
@@ -206,21 +205,9 @@ async def search(
         )
     except DBAPIError as error:
         if sqlstate(error) == _CANCELED:
-            raise TooMuchError("it takes too long") from error
+            raise VagueError("it takes too long") from error
         raise
     rows = found.all()
     if rows[0].candidates > MOST_CANDIDATES:
-        raise TooMuchError(f"more than {MOST_CANDIDATES} mails to look at")
-    if sum(row.size or 0 for row in rows) > MOST_BYTES:
-        raise TooMuchError(f"more than {MOST_BYTES} octets of mail")
-    raws = await connection.execute(
-        text("""
-            SELECT r.bytes
-            FROM ingestd.message m
-            JOIN ingestd.raw r ON r.sha256 = m.raw_sha256
-            WHERE m.id = ANY (CAST(:ids AS bigint[]))
-            ORDER BY m.date NULLS LAST, m.key COLLATE "C"
-        """),
-        {"ids": [row.id for row in rows if row.id is not None]},
-    )
-    return [bytes(raw) for raw in raws.scalars()]
+        raise VagueError(f"more than {MOST_CANDIDATES} mails to look at")
+    return await mails.raws(connection, [row.id for row in rows if row.id is not None])
