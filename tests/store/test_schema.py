@@ -15,6 +15,7 @@ from store.conftest import Store
 
 from ingestd.errors import ConfigError
 from ingestd.store import events, migrate, schema
+from ingestd.store.api import schema as api_schema
 from ingestd.store.engine import Database
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
@@ -25,6 +26,7 @@ async def test_the_tables_are_those_that_queries_are_built_for(store: Store) -> 
         context = MigrationContext.configure(
             connection, opts={"include_schemas": True, "version_table_schema": "ingestd", "compare_type": True}
         )
+        assert api_schema.person.metadata is schema.metadata
         found: list[object] = compare_metadata(context, schema.metadata)
         return found
 
