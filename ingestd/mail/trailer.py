@@ -11,10 +11,9 @@ MAX_VALUE = 2_000
 MAX_FOLDS = 20
 MAX_LINES = 10_000  # that look like trailers
 
-_LINE = re.compile(r"\n([ \t\u00a0]{0,3}+)([A-Za-z][A-Za-z0-9-]{0,60}+)[ \t\u00a0]{0,3}+:(?!//)([^\n]{0,2000})")
-_NAMED = re.compile(
-    r"\n[ \t\u00a0]{0,3}+[A-Za-z][A-Za-z0-9-]{0,60}+[ \t\u00a0]{0,3}+:(?!//)"
-)  # the same, as far as its name
+_NAME = r"\n([ \t\u00a0]{0,3}+)([A-Za-z][A-Za-z0-9-]{0,60}+)[ \t\u00a0]{0,3}+:(?!//)"
+_NAMED = re.compile(_NAME)
+_LINE = re.compile(_NAME + r"([^\n]{0,2000})")
 # Known names that take a person; every other name must end in -by to count outside the last paragraph.
 _PERSON = frozenset(("cc", "to", "from", "acked-for-mfd-by", "author", "fix-suggested-by", "thanks"))
 _ANSWER = ("fixes", "link", "closes")  # what counts in an answer beside -by trailers
@@ -52,7 +51,7 @@ def is_block(paragraph: str) -> bool:
     """Is this paragraph one of trailers? All of it, or a quarter (git-interpret-trailers(1))."""
     text = "\n" + paragraph
     lines = text.count("\n")
-    hits = len(_NAMED.findall(text))
+    hits = _NAMED.subn("", text)[1]  # only counted
     folded = sum(text.count(f"\n{mark}") for mark in " \t[(#") if hits * 4 < lines else 0
     return hits > 0 and (hits * 4 >= lines or hits + folded >= lines)
 
