@@ -61,11 +61,11 @@ async def serve(
         stack.push_async_callback(_cancel, committer)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        held = [listening for name, listening in handed if name == "api"]
-        await service.listen([one for one in handed if one[0] != "api"])
+        await service.listen(handed)
         addresses = service.addresses
         site = None
         if with_api:
+            held = [listening for name, listening in handed if name == "api"]
             site, where = await stack.enter_async_context(_site(config, database.url, held))
             addresses += where
         await _cancel(patience)

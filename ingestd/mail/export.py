@@ -235,9 +235,9 @@ def _label(around: str, exact: bytes, declared: str | None) -> str:
     git-mailinfo(1) takes the message from that charset to UTF-8 and never touches the diff.
     """
     name = charset.codec(declared)
-    if (
-        name is None or name == "utf_8" or name in _UNKNOWN_TO_GIT or not charset.keeps_ascii(name) or "\x1b" in around
-    ):  # it shifts in iso-2022
+    if name is None or name == "utf_8" or name in _UNKNOWN_TO_GIT or not charset.keeps_ascii(name):
+        return "UTF-8"
+    if "\x1b" in around:  # it shifts in iso-2022
         return "UTF-8"
     try:
         if exact.decode(name) == exact.decode("utf-8", "replace"):

@@ -90,8 +90,8 @@ class Service:
         return respond(request, answer, manner)
 
     async def _answer(self, request: Request, manner: Manner) -> Answer | File | Redirect:
-        path = request.scope["path"]
         query = _query(request)
+        path = request.scope["path"]
         peer = _peer(request)
         if peer is not None:
             self._requests.check(peer)
@@ -103,8 +103,8 @@ class Service:
             manner.kind = negotiate.form(query, request.headers.get("accept", ""))
             return await self._api(request, query, _version(found[1]), found[2] or "/", manner)
         # b4 puts a slash behind an address that ends in one.
-        if (place := files.find("/" + path.lstrip("/"), query)) is not None:
-            return await self._file(request, query, *place)
+        if (there := files.find("/" + path.lstrip("/"), query)) is not None:
+            return await self._file(request, query, *there)
         raise missing()
 
     async def _account(self, request: Request) -> Account | None:
@@ -127,13 +127,13 @@ class Service:
             raise
 
     async def _file(
-        self, request: Request, query: dict[str, list[str]], handler: files.Handler, parts: dict[str, str]
+        self, request: Request, query: dict[str, list[str]], place: files.Place, parts: dict[str, str]
     ) -> File | Redirect:
         account = await self._account(request)
         if account is None and not self._settings.open_reads:
             raise anonymous()
         call = self._call(request, NEWEST, query, parts, account)
-        return await files.answer(call, handler)
+        return await files.answer(call, place)
 
     def _call(
         self,

@@ -37,6 +37,7 @@ class Place:
 
     pattern: re.Pattern[str]
     handler: Handler
+    methods: tuple[str, ...] = ("GET",)  # nothing here changes anything
 
 
 def _attached(make: Callable[[], bytes], name: str, extension: str, kind: str = TEXT) -> Unmade:
@@ -248,26 +249,27 @@ PLACES = tuple(
         (rf"/(?P<list>{_PART})/{_ID}/raw", raw),
     )
 )
-SEARCH = Place(re.compile(rf"/(?P<list>{_PART})(/{_ID})?"), search)  # of a list, or of a mail's thread
+# Of a list, or of a mail's thread. b4 asks by POST, with a body that says nothing new.
+SEARCH = Place(re.compile(rf"/(?P<list>{_PART})(/{_ID})?"), search, ("GET", "POST"))
 
 
-def find(path: str, query: Mapping[str, Sequence[str]]) -> tuple[Handler, dict[str, str]] | None:
+def find(path: str, query: Mapping[str, Sequence[str]]) -> tuple[Place, dict[str, str]] | None:
     """What is at a path, and the parts of it."""
     searches = query.get("x", [""])[-1] == "m"
     for place in (*PLACES, SEARCH) if searches else PLACES:
         if found := place.pattern.fullmatch(path.removesuffix("/")):
-            return place.handler, {name: part for name, part in found.groupdict().items() if part is not None}
+            return place, {name: part for name, part in found.groupdict().items() if part is not None}
     return None
 
 
-async def answer(call: Call, handler: Handler) -> File | Redirect:
-    """What is asked for. It changes nothing: a search may come by POST as well, whose body says nothing new."""
-    methods = ("GET", "POST") if handler is search else ("GET",)
-    if call.method not in methods:
-        raise RefusalError(405, f'Method "{call.method}" not allowed.', {"Allow": ", ".join((*methods, "HEAD"))})
+async def answer(call: Call, place: Place) -> File | Redirect:
+    """What is asked for."""
+    if call.method not in place.methods:
+        allowed = ", ".join((*place.methods, "HEAD"))
+        raise RefusalError(405, f'Method "{call.method}" not allowed.', {"Allow": allowed})
     async with call.site.reader.transaction() as connection:
         try:
-            found = await handler(call, connection)
+            found = await place.handler(call, connection)
         except mails.TooMuchError as error:
             raise RefusalError(
                 400, f"That is too much for one answer: {error}. Ask for its mails one by one."

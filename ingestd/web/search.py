@@ -150,15 +150,14 @@ def _range(said: str, since: str, before: str) -> Group:
 
 def _time(said: str) -> tuple[datetime, datetime]:
     """When it begins and when it ends: a day or a second."""
-    found = _TIME.fullmatch(said)
     try:
         if _EPOCH.fullmatch(said):
-            moment = datetime.fromtimestamp(int(said), UTC)
-            return moment, moment + timedelta(seconds=1)
-        if found is None:
-            raise ValueError(said)
-        day, clock = found[1].replace("-", ""), found[2]
-        began = datetime.strptime(day + (clock or "000000"), "%Y%m%d%H%M%S").replace(tzinfo=UTC)
-        return began, began + (timedelta(seconds=1) if clock else timedelta(days=1))
-    except (ValueError, OverflowError):
-        raise _wrong(f"{said[:40]!r} is no time") from None
+            began = datetime.fromtimestamp(int(said), UTC)
+            return began, began + timedelta(seconds=1)
+        if found := _TIME.fullmatch(said):
+            day, clock = found[1].replace("-", ""), found[2]
+            began = datetime.strptime(day + (clock or "000000"), "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+            return began, began + (timedelta(seconds=1) if clock else timedelta(days=1))
+    except (ValueError, OverflowError) as error:
+        raise _wrong(f"{said[:40]!r} is no time") from error
+    raise _wrong(f"{said[:40]!r} is no time")

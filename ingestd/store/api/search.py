@@ -34,7 +34,7 @@ _CONDITIONS = {
     "received_since": "c.received_at >= CAST(:{0} AS timestamptz)",
     "received_before": "c.received_at < CAST(:{0} AS timestamptz)",
 }
-PHRASES = frozenset(("name", "subject", "text"))
+_PHRASES = frozenset(("name", "subject", "text"))
 # Those that an index leads to the mails of.
 _LEADS = {
     "message": "SELECT m.id FROM ingestd.message m WHERE m.message_id = ANY (CAST(:{0} AS text[]))",
@@ -66,6 +66,15 @@ _CHANGE_IDS = """
         )
     )
 """
+# What a term looks at where it is no column of the mail's row.
+_COLUMNS = {
+    "patch_id": "(SELECT p.patch_id FROM ingestd.patch p WHERE p.message = m.id) AS patch_id",
+    "change_id": f"{_CHANGE_IDS} AS change_ids",
+    "address": "ARRAY[lower(m.submitter_email), lower(m.sender_email)] AS addresses",
+    "name": f"{_PLAIN.format('m.submitter_name')} AS name",
+    "subject": f"{_PLAIN.format('m.subject')} AS subject",
+    "text": _PLAIN.format("concat(m.subject, ' ', m.content)") + " AS words",
+}
 
 
 class VagueError(IngestdError):
@@ -106,10 +115,11 @@ class _Query:
         if isinstance(wanted, Term):
             found = _LEADS.get(wanted.name)
             return found and found.format(self._parameter(wanted.value))
-        leads = [lead for part in wanted.parts if (lead := self.lead(part)) is not None]
+        leads = map(self.lead, wanted.parts)
         if not wanted.either:
-            return leads[0] if leads else None
-        return " UNION ALL ".join(leads) if len(leads) == len(wanted.parts) else None
+            return next(filter(None, leads), None)
+        every = list(leads)
+        return None if None in every else " UNION ALL ".join(filter(None, every))
 
     def condition(self, wanted: Term | Group) -> str:
         """What a candidate must have."""
@@ -117,7 +127,7 @@ class _Query:
             return f"({(' OR ' if wanted.either else ' AND ').join(map(self.condition, wanted.parts))})"
         self.names.add(wanted.name)
         value = wanted.value
-        if wanted.name in PHRASES:
+        if wanted.name in _PHRASES:
             self.phrases.append(value)
             value = len(self.phrases)
         return _CONDITIONS[wanted.name].format(self._parameter(value))
@@ -151,18 +161,7 @@ async def search(
     if lead is None:
         raise VagueError("no term leads to few mails")
     condition = query.condition(wanted)
-    columns = {
-        "patch_id": "(SELECT p.patch_id FROM ingestd.patch p WHERE p.message = m.id)",
-        "change_id": _CHANGE_IDS,
-        "address": "ARRAY[lower(m.submitter_email), lower(m.sender_email)]",
-        "name": _PLAIN.format("m.submitter_name"),
-        "subject": _PLAIN.format("m.subject"),
-        "text": _PLAIN.format("concat(m.subject, ' ', m.content)"),
-    }
-    aliases = {"change_id": "change_ids", "address": "addresses", "text": "words"}
-    needed = "".join(
-        f", {column} AS {aliases.get(name, name)}" for name, column in columns.items() if name in query.names
-    )
+    needed = "".join(f", {column}" for name, column in _COLUMNS.items() if name in query.names)
     parameters = {
         **query.parameters,
         **({} if thread_of is None else {"thread_of_": thread_of}),
