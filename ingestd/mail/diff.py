@@ -27,6 +27,12 @@ _REMOVED, _ADDED = re.compile("-+"), re.compile(r"\++")
 _CONTEXT_MARKS = frozenset("*!+- \\")
 _CONTEXT_RULE = "***************"
 
+# A text is read in steps of a line, a run of quiet lines, or a file with its hunks. Git's lines of a file's header are
+# longer than this for each step; what a text of still smaller pieces has behind so many is not looked at.
+MAX_STEPS = 100
+STEP = 16  # characters; one more step for each
+_ODD = 3  # steps that a hunk counts for whose lines have to be counted one by one
+
 _TEXT, _SUSPECT, _OLD, _HUNKS, _HEADER, _BINARY, _CONTEXT = range(7)
 
 
@@ -81,6 +87,9 @@ class Split(NamedTuple):
     message: str  # what stands above the diff
     tail: str  # what stands among and below the diff, signature and footer too
     diff: Diff | None
+    unread: bool = (
+        False  # it has more pieces than a text of its size may have: the last ones stand in `tail` or `message`
+    )
 
 
 def first_mark(text: str) -> int:
@@ -107,7 +116,7 @@ def split(text: str, lines: list[str] | None = None) -> Split:
     splitter.run()
     message, tail = splitter.texts()
     found = Diff(_text(splitter.out), splitter.out, splitter.found) if splitter.out else None
-    return Split(text[:start] + message, tail, found)
+    return Split(text[:start] + message, tail, found, splitter.unread)
 
 
 def marks_of(lines: list[str]) -> str:
@@ -150,16 +159,22 @@ class _Splitter:
         self.hunks = 0
         self.headers = _Headers()
         self.found: dict[int, Hunk] = {}
+        self.next_diff = self.next_signature = -1  # as far as binary data has looked
+        self.steps = 0
+        self.most = MAX_STEPS + (sum(map(len, lines)) + len(lines)) // STEP
+        self.unread = False
 
     def run(self) -> None:
         steps = (self._text, self._suspect, self._old, self._hunk, self._header, self._binary, self._context)
         lines = self.lines
-        while self.at < len(lines):
+        while self.at < len(lines) and self.steps < self.most:
             line = lines[self.at]
-            if not (line.startswith(_FIRST) and self._file(line)):
+            if not (line.startswith(_FIRST) and self._file()):
                 steps[self.state](line)
+            self.steps += 1
             self.at += 1
-        self.said += self.held
+        self.unread = self.at < len(lines)
+        self.said += self.held + lines[self.at :]
         self.held = []
 
     def texts(self) -> tuple[str, str]:
@@ -190,24 +205,25 @@ class _Splitter:
         self.said.append(line)
         self.state = _TEXT
 
-    def _file(self, line: str) -> bool:
-        """Take the lines that begin nearly every file, and its first hunk; all others go one by one."""
-        lines, old = self.lines, self.at
-        if line[0] == "d":
-            old += 2
-            if old >= len(lines) or not (lines[old - 1].startswith("index ") and lines[old].startswith("--- ")):
-                return False
-        hunk = old + 2
-        if self.marks[old + 1 : hunk + 1] != "+@" or not lines[old + 1].startswith("+++ "):
-            return False
+    def _file(self) -> bool:
+        """Take the file that begins here as nearly every file does, and all such files behind it; else line by line."""
         if self.state not in (_TEXT, _SUSPECT, _HEADER) and not (self.state == _HUNKS and self.hunks):
             return False
-        counts = self.headers[lines[hunk]]
-        if not counts:
+        hunk = self._first_hunk(self.at)
+        if not hunk:
             return False
         self._free()
-        self._lines(counts, hunk)
+        self._hunks(hunk)
         return True
+
+    def _first_hunk(self, at: int) -> int:
+        """Where the first hunk begins of the file whose first lines stand here, as nearly every file's do; else 0."""
+        lines, marks = self.lines, self.marks
+        if marks[at : at + 4] == "di-+" and lines[at].startswith("diff --git ") and lines[at + 1].startswith("index "):
+            at += 2
+        if marks[at : at + 3] != "-+@" or not (lines[at].startswith("--- ") and lines[at + 1].startswith("+++ ")):
+            return 0
+        return at + 2 if self.headers[lines[at + 2]] else 0
 
     def _quiet(self) -> list[str]:
         """This line, which says nothing of a diff, and all that follow it and don't either, passed by as a whole."""
@@ -272,7 +288,7 @@ class _Splitter:
         counts = self.headers[line]
         if counts:
             self._free()
-            self._lines(counts, self.at)
+            self._hunks(self.at)
         elif line.startswith("--- "):
             self._take(line)
             self.state = _OLD
@@ -283,12 +299,13 @@ class _Splitter:
         else:
             self._say(line)
 
-    def _lines(self, counts: _Counts | None, at: int) -> None:
-        """Take all lines down to the hunk that begins at `at`, and all hunks that follow; their counts are trusted."""
-        lines, marks, last = self.lines, self.marks, len(self.lines)
+    def _hunks(self, hunk: int) -> None:
+        """Take all lines down to this hunk, and all hunks and usual files that follow; hunks' counts are trusted."""
+        lines, marks = self.lines, self.marks
         behind = len(self.out) - self.at  # how far a line's place in the diff is from its place in the text
-        while counts:
-            header, first = at, at + 1
+        at = self.at
+        while hunk and self.steps < self.most and (counts := self.headers[lines[hunk]]):
+            first = hunk + 1
             size, old, new = counts
             at = self._plain_end(first, old, new)
             if at:
@@ -296,8 +313,9 @@ class _Splitter:
             else:
                 remarks, plain, at = self._counted(first, old, new)
                 added, removed = marks.count("+", first, at), marks.count("-", first, at)
-            self.found[header + behind] = Hunk(size, at + behind, added, removed, remarks, plain)
-            counts = self.headers[lines[at]] if at < last and marks[at] == "@" else None
+                self.steps += _ODD
+            self.found[hunk + behind] = Hunk(size, at + behind, added, removed, remarks, plain)
+            hunk = at if marks[at : at + 1] == "@" else self._first_hunk(at)
         self.out += lines[self.at : at]
         self.at = at - 1
 
@@ -367,16 +385,27 @@ class _Splitter:
             self._hold(line, _SUSPECT)
 
     def _binary(self, line: str) -> None:
-        if line.startswith("diff") or line == "-- ":
+        end = self._data_end()
+        if end == self.at:
             self._hold(line, _SUSPECT)
-        elif line[:4] in _SIGNS:
-            self._take(line)
         else:
-            data = self._quiet()
-            if "-- " in data:
-                self.at -= len(data) - data.index("-- ")
-                del data[data.index("-- ") :]
-            self.out += data
+            self.out += self.lines[self.at : end]
+            self.at = end - 1
+
+    def _data_end(self) -> int:
+        """Where binary data ends: with the next `diff` or signature. Both are looked for once, however much data."""
+        lines, last = self.lines, len(self.lines)
+        if self.next_diff < self.at:
+            at = self.marks.find("d", self.at)
+            while at >= 0 and not lines[at].startswith("diff"):
+                at = self.marks.find("d", at + 1)
+            self.next_diff = at if at >= 0 else last
+        if self.next_signature < self.at:
+            try:
+                self.next_signature = lines.index("-- ", self.at)
+            except ValueError:
+                self.next_signature = last
+        return min(self.next_diff, self.next_signature)
 
     def _context(self, line: str) -> None:
         start = at = self.at

@@ -6,6 +6,10 @@ from ingestd.mail.diff import Diff, sign
 from ingestd.mail.values import Change, File
 
 MAX_FILES = 5_000  # twice as many as any mail of an archive of 16,945 has
+FEW_FILES = 50  # that may be as small as they like
+SMALLEST_FILE = (
+    64  # characters; each of more files has so many, as git's do: a new mode of a file named by eight letters
+)
 MAX_PATH = 4_096
 
 _INDEX = re.compile(r"index ([0-9a-f]{4,64})\.\.([0-9a-f]{4,64})")
@@ -73,14 +77,23 @@ class _Draft:
         return path, path
 
 
+def most(diff: Diff) -> int:
+    """How many files of a diff are told; more of them are left where they are, in the diff."""
+    return min(MAX_FILES, FEW_FILES + len(diff.text) // SMALLEST_FILE)
+
+
 def of(diff: Diff) -> tuple[File, ...]:
-    """Every file of a diff, in order. Hunks are skipped by their counts: content is never taken for a header."""
+    """Every file of a diff, in order, until there is one more than `most`.
+
+    Hunks are skipped by their counts: content is never taken for a header.
+    """
     found: list[File] = []
     draft: _Draft | None = None
     lines, marks, hunks = diff.lines, diff.marks, diff.hunks
     last = len(lines)
+    enough = most(diff)
     at = sign(lines, marks, 0)
-    while at < last and len(found) < MAX_FILES:
+    while at < last and len(found) <= enough:
         line = lines[at]
         hunk = hunks.get(at)
         at += 1
@@ -116,7 +129,7 @@ def of(diff: Diff) -> tuple[File, ...]:
         if at not in hunks:
             at = sign(lines, marks, at)
     _finish(found, draft)
-    return tuple(found[:MAX_FILES])
+    return tuple(found)
 
 
 def _finish(found: list[File], draft: _Draft | None) -> None:

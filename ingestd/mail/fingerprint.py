@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from ingestd.mail.diff import Diff
 
-_DROPPED = re.compile(r"\n(?:[^-+ @\n][^\n]*)?(?=\n|\Z)")  # neither a hunk's line nor, maybe, its header
+# Lines that are neither a hunk's nor, maybe, its header.
+_DROPPED = re.compile(r"(?:\n(?:(?:[^-+ @\n]|@(?!@ -\d))[^\n]*+)?+(?![^\n]))++")
 # File lines (removed lines that look like one, too), and what may be a hunk's header.
 _NAMING = re.compile(r"(\n(?:(?:---|\+\+\+) \S[^\n]*|@[^\n]*))")
 _HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
@@ -20,7 +21,7 @@ _COMMIT_MARKS = frozenset("0123456789abcdefABCDEF")  # of an id, of `commit` and
 _LETTERS = frozenset(string.ascii_letters)
 _BINARY = ("GIT binary patch", "Binary files")
 _MAX_OID = 64
-_FEW = 4  # lines that are sooner taken one by one than as a run
+_FEW = 8  # lines that are sooner taken one by one than as a run
 
 
 class _Runs(NamedTuple):
@@ -30,11 +31,17 @@ class _Runs(NamedTuple):
     header: re.Pattern[str]
     hunk: re.Pattern[str]
     added: re.Pattern[str]  # within a hunk, and no line of the old file
+    neither: re.Pattern[str]  # within a hunk, and no line of either file
 
 
 _RUNS = {  # by whether any line may name a commit
-    False: _Runs(*map(re.compile, ("[^d]*", "[AC-FH-Za-z]*", r"[^\\]*", r"[^-\\ ]*"))),
-    True: _Runs(*map(re.compile, ("[^0-9A-Fa-f]*", "[H-Zg-z]*", r"[^\\0-9A-Fa-f]*", r"[^-\\ 0-9A-Fa-f]*"))),
+    False: _Runs(*map(re.compile, ("[^d]*", "[AC-FH-Za-z]*", r"[^\\]*", r"[^-\\ ]*", r"[^-+\\ ]*"))),
+    True: _Runs(
+        *map(
+            re.compile,
+            ("[^0-9A-Fa-f]*", "[H-Zg-z]*", r"[^\\0-9A-Fa-f]*", r"[^-\\ 0-9A-Fa-f]*", r"[^-+\\ 0-9A-Fa-f]*"),
+        )
+    ),
 }
 
 
@@ -131,9 +138,11 @@ class _PatchId:
             return self._hunk()
         if self.before == -1:
             return self._header()
+        if 0 <= self.before <= _FEW and self.after <= _FEW:
+            return self._few()
         few = self.after if self.before == 0 <= self.after else len(marks)
         end = _end(self.runs.added, marks, start, start + few)
-        if end == start and self.before >= _FEW:
+        if end == start and self.before > _FEW:
             end = _end(self.runs.hunk, marks, start, start + self.before)
         if end == start:
             return False
@@ -143,6 +152,25 @@ class _PatchId:
         self.pending += self.lines[start:end]
         self.at = end
         return True
+
+    def _few(self) -> bool:
+        """Take the lines of a hunk that soon ends, or what is left of one, and lines of neither file among them."""
+        marks, start = self.marks, self.at
+        before, after, end = self.before, self.after, start
+        while before != -1 and (before or after) and end < len(marks):
+            mark = marks[end]
+            if mark in "-+ ":
+                before -= mark != "+"
+                after -= mark != "-"
+                end += 1
+            elif (run := _end(self.runs.neither, marks, end, len(marks))) > end:
+                end = run
+            else:
+                break
+        self.before, self.after = before, after
+        self.pending += self.lines[start:end]
+        self.at = end
+        return end > start
 
     def _header(self) -> bool:
         """Take lines of a file's header, all but the index line; or the two that name the file above its hunks."""

@@ -44,7 +44,7 @@ def parse(raw: bytes) -> Mail:
     headers, rest, defects = header.read(data)
     parts, broken = mime.leaves(headers, rest)
     texts = text.gather(parts)
-    defects += broken + list(texts.defects)
+    defects += broken
 
     date_text = headers.first("date")
     date = dates.parse(date_text) if date_text else None
@@ -68,7 +68,8 @@ def parse(raw: bytes) -> Mail:
     if body.diff and finer.in_body:
         author, evidence = origin.of_text(came, finer, headers)
     found_links, base_commit, change_id = links.read(_said(body))
-    digest, patch_id, touched = _read_diff(body.diff) if body.diff else (None, None, ())
+    defects += texts.defects
+    digest, patch_id, touched = _read_diff(body.diff, defects) if body.diff else (None, None, ())
     key = identity.content_key(date, date_text, texts)
     blank = b"" if data.startswith(b"\n") else b"\n"
     defects += _missing(headers, subject, date)
@@ -172,9 +173,18 @@ def _trailers(what: Kind, finer: Parts, texts: text.Texts, body: text.Body, *, a
     return trailer.of_answer(body.own)
 
 
-def _read_diff(found: diff.Diff) -> tuple[str, str | None, tuple[File, ...]]:
+def _read_diff(found: diff.Diff, defects: list[str]) -> tuple[str, str | None, tuple[File, ...]]:
     """Patchwork's hash, git's patch id, and the files."""
-    return ordinary.read(found) or (fingerprint.patchwork(found.text), fingerprint.patch_id(found), files.of(found))
+    usual = ordinary.read(found)
+    digest, patch_id, touched = usual or (
+        fingerprint.patchwork(found.text),
+        fingerprint.patch_id(found),
+        files.of(found),
+    )
+    most = files.most(found)
+    if len(touched) > most:
+        defects.append(f"more than {most} files")
+    return digest, patch_id, touched[:most]
 
 
 def _missing(headers: header.Headers, subject: Subject, date: object) -> list[str]:

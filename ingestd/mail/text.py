@@ -143,15 +143,24 @@ def read_answer(texts: Texts) -> Body:
     content = signature.cut(whole)[0].strip()
     lines = unquoted(texts.lines)
     own = "\n".join(lines)
-    split = diff.split(own, lines)
-    if split.diff is not None and own != whole:  # quoted lines are part of what stands around it
-        split = diff.split(whole)
+    quotes = len(lines) < sum(map(len, texts.lines))
+    split = _apart(texts, own, lines) if quotes or diff.first_mark(own) < 0 else _apart(texts, whole)
+    if split.diff is not None and quotes:  # quoted lines are part of what stands around it
+        split = _apart(texts, whole)
     return Body(content or None, split.diff, own, split.message, split.tail, attached=False)
 
 
 def unquoted(texts: list[list[str]]) -> list[str]:
     """The lines that no quote sign stands before."""
     return [line for lines in texts for line in lines if line[:1] != ">"]
+
+
+def _apart(texts: Texts, text: str, lines: list[str] | None = None) -> diff.Split:
+    """A text's message and diff; that some of it was not looked at becomes a defect."""
+    split = diff.split(text, lines)
+    if split.unread:
+        texts.defects["too many small pieces for a diff"] = None
+    return split
 
 
 def read_message(texts: Texts) -> Body:
@@ -161,7 +170,7 @@ def read_message(texts: Texts) -> Body:
     message = tail = ""
     ended = False
     for text, lines, (flowed, delsp) in zip(texts.plain, texts.lines, texts.flowed, strict=True):
-        split = diff.split(text, lines) if found is None else diff.Split(text, "", None)
+        split = _apart(texts, text, lines) if found is None else diff.Split(text, "", None)
         if split.diff is not None:
             if flowed:
                 split = _unflowed(text, split, delsp=delsp)
@@ -177,7 +186,7 @@ def read_message(texts: Texts) -> Body:
     attached = found is None
     if found is None:
         message = "".join(said)
-        found, above = _attached(texts.patches)
+        found, above = _attached(texts)
         message = above if above.strip() else message
         if found is not None and not "".join(said).strip():
             said = [message]
@@ -185,10 +194,10 @@ def read_message(texts: Texts) -> Body:
     return Body(content or None, found, content, message, tail, attached and found is not None)
 
 
-def _attached(patches: list[str]) -> tuple[diff.Diff | None, str]:
+def _attached(texts: Texts) -> tuple[diff.Diff | None, str]:
     """The diffs of all patch attachments, one behind the other, and the text above the last one."""
     above = ""
-    splits = [split for split in map(diff.split, patches) if split.diff is not None]
+    splits = [split for patch in texts.patches if (split := _apart(texts, patch)).diff is not None]
     for split in splits:
         above = split.message if split.message.strip() else above
     if len(splits) < 2:

@@ -145,6 +145,36 @@ def test_text_between_files_does_not_end_the_diff() -> None:
     assert [file.path for file in read.files] == ["a", "b"]
 
 
+@pytest.mark.parametrize(
+    "file",
+    [
+        "diff --git a/f b/f\nold mode 100644\nnew mode 100755\n",
+        "diff --git a/f b/g\nsimilarity index 100%\nrename from f\nrename to g\n",
+        "diff --git a/f b/f\nnew file mode 100644\nindex 0000000..e69de29\n",
+        "diff --git a/f b/f\nindex 1111111..2222222 100644\nBinary files a/f and b/f differ\n",
+        "--- f\n+++ f\n@@ -1 +1 @@\n-a\n+b\n",
+        "--- f\n+++ f\n@@ -9,5 +9,5 @@\n int f(void)\n {\n\n-\treturn 1;\n+\treturn 2;\n }\n",
+    ],
+)
+def test_thousands_of_the_smallest_files_are_read(file: str) -> None:
+    split = diff.split("--- PASS: TestOf (0.00s)\n" * 1_000 + file * 3_000)
+    assert split.diff is not None
+    assert split.diff.text == file * 3_000
+    assert not split.unread
+
+
+def test_still_smaller_pieces_are_left_where_they_are() -> None:
+    text = made("f") + "index 1\n" * 10_000 + made("g")
+    split = diff.split(text)
+    assert split.diff is not None
+    assert split.diff.text.startswith(made("f"))
+    assert split.unread
+    assert split.tail.endswith(made("g") + "\n")
+    read = parse(mail("1@x", "[PATCH] x", text))
+    assert [file.path for file in read.files] == ["f"]
+    assert read.defects == ("too many small pieces for a diff",)
+
+
 def test_a_quoted_diff_is_no_diff() -> None:
     quoted = "".join(f"> {line}\n" for line in made("f").split("\n"))
     read = parse(mail("1@x", "Re: [PATCH] x", "On Monday Ann wrote:\n" + quoted + "Looks good.\n"))

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mails import diff as made
+from mails import mail
 
 from ingestd.mail import diff, files, fingerprint
 from ingestd.mail.parse import parse
@@ -194,8 +196,17 @@ def test_files_of_a_diff(text: str, expected: list[tuple[str, str | None, str, i
 
 
 def test_so_many_files_are_told() -> None:
-    few, many = (SMALL * (files.MAX_FILES + more) for more in (0, 1))
-    assert len(_files(few)) == len(_files(many)) == files.MAX_FILES
+    few, many = (parse(mail("1@x", "[PATCH] x", made() * (files.MAX_FILES + more))) for more in (0, 1))
+    assert len(few.files) == len(many.files) == files.MAX_FILES
+    assert (few.defects, many.defects) == ((), ("more than 5000 files",))
+
+
+def test_as_many_files_are_told_as_a_diff_has_room_for() -> None:
+    read = parse(mail("1@x", "[PATCH] x", SMALL * 1_000))
+    most = files.FEW_FILES + 1_000 * len(SMALL) // files.SMALLEST_FILE
+    assert len(read.files) == most < 1_000
+    assert read.defects == (f"more than {most} files",)
+    assert read.diff == SMALL * 1_000
 
 
 def test_blob_ids_and_binary() -> None:
