@@ -14,35 +14,20 @@ _NAMING = re.compile(r"(\n(?:(?:---|\+\+\+) \S[^\n]*|@[^\n]*))")
 _HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
 
 _SPACES = b" \t\n\r"  # git's own isspace
-_OID = re.compile(r"[0-9a-f]{40}", re.IGNORECASE | re.ASCII)
 _SIZES = re.compile(r"@@ -[0-9]{0,9}(?:,([0-9]{0,9}))?(?: \+[0-9]{0,9}(?:,([0-9]{0,9}))?)?")
 _COMMIT_LINE = re.compile(r"\n(?:commit |From )?[0-9A-Fa-f]{40}")
-_COMMIT_MARKS = frozenset("0123456789abcdefABCDEF")  # of an id, of `commit` and of `From`
 _LETTERS = frozenset(string.ascii_letters)
 _BINARY = ("GIT binary patch", "Binary files")
 _MAX_OID = 64
 _FEW = 8  # lines that are sooner taken one by one than as a run
 
 
-class _Runs(NamedTuple):
-    """The first characters of lines that need no closer look, each where the patch id is being read."""
-
-    outside: re.Pattern[str]  # before the first file, and in binary data
-    header: re.Pattern[str]
-    hunk: re.Pattern[str]
-    added: re.Pattern[str]  # within a hunk, and no line of the old file
-    neither: re.Pattern[str]  # within a hunk, and no line of either file
-
-
-_RUNS = {  # by whether any line may name a commit
-    False: _Runs(*map(re.compile, ("[^d]*", "[AC-FH-Za-z]*", r"[^\\]*", r"[^-\\ ]*", r"[^-+\\ ]*"))),
-    True: _Runs(
-        *map(
-            re.compile,
-            ("[^0-9A-Fa-f]*", "[H-Zg-z]*", r"[^\\0-9A-Fa-f]*", r"[^-\\ 0-9A-Fa-f]*", r"[^-+\\ 0-9A-Fa-f]*"),
-        )
-    ),
-}
+# The first characters of lines that need no closer look, each where the patch id is being read.
+_OUTSIDE = re.compile("[^d]*")  # before the first file, and in binary data
+_HEADER = re.compile("[AC-FH-Za-z]*")
+_INSIDE = re.compile(r"[^\\]*")  # within a hunk
+_ADDED = re.compile(r"[^-\\ ]*")  # within a hunk, and no line of the old file
+_NEITHER = re.compile(r"[^-+\\ ]*")  # within a hunk, and no line of either file
 
 
 def patchwork(diff: str) -> str:
@@ -84,8 +69,7 @@ class _PatchId:
         self.lines = diff.lines
         self.hunks = diff.hunks
         self.marks = diff.marks
-        self.commits = _COMMIT_LINE.search("\n" + diff.text) is not None
-        self.runs = _RUNS[self.commits]
+        self.commits = _commits(diff.text)[::-1]  # lines that name the commit of another patch, the next one last
         self.at = 0
         self._reset()
 
@@ -108,7 +92,8 @@ class _PatchId:
             mark = line[:1]
             if mark == "\\" and line.startswith("\\ ") and len(line) > 11:
                 continue
-            if self.commits and mark in _COMMIT_MARKS and _commit(line):
+            if self.at > self._stop():  # this line is the stop
+                self.commits.pop()
                 break
             if not self.begun and not line.startswith("diff "):
                 continue
@@ -125,6 +110,10 @@ class _PatchId:
         self._flush()
         return self.total.to_bytes(20, "little").hex()
 
+    def _stop(self) -> int:
+        """The next line that names a commit, or the end."""
+        return self.commits[-1] if self.commits else len(self.lines)
+
     def _run(self) -> bool:
         """Take all lines at once that the rules below would take one by one alike; False where there are none.
 
@@ -132,7 +121,7 @@ class _PatchId:
         """
         marks, start = self.marks, self.at
         if not self.begun or self.binary:
-            self.at = _end(self.runs.outside, marks, start, len(marks))
+            self.at = _end(_OUTSIDE, marks, start, self._stop())
             return self.at > start
         if self.before == self.after == 0:
             return self._hunk()
@@ -140,10 +129,11 @@ class _PatchId:
             return self._header()
         if 0 <= self.before <= _FEW and self.after <= _FEW:
             return self._few()
-        few = self.after if self.before == 0 <= self.after else len(marks)
-        end = _end(self.runs.added, marks, start, start + few)
+        stop = self._stop()
+        few = self.after if self.before == 0 <= self.after else stop
+        end = _end(_ADDED, marks, start, min(start + few, stop))
         if end == start and self.before > _FEW:
-            end = _end(self.runs.hunk, marks, start, start + self.before)
+            end = _end(_INSIDE, marks, start, min(start + self.before, stop))
         if end == start:
             return False
         context = marks.count(" ", start, end)
@@ -155,15 +145,15 @@ class _PatchId:
 
     def _few(self) -> bool:
         """Take the lines of a hunk that soon ends, or what is left of one, and lines of neither file among them."""
-        marks, start = self.marks, self.at
+        marks, start, stop = self.marks, self.at, self._stop()
         before, after, end = self.before, self.after, start
-        while before != -1 and (before or after) and end < len(marks):
+        while before != -1 and (before or after) and end < stop:
             mark = marks[end]
             if mark in "-+ ":
                 before -= mark != "+"
                 after -= mark != "-"
                 end += 1
-            elif (run := _end(self.runs.neither, marks, end, len(marks))) > end:
+            elif (run := _end(_NEITHER, marks, end, stop)) > end:
                 end = run
             else:
                 break
@@ -175,7 +165,7 @@ class _PatchId:
     def _header(self) -> bool:
         """Take lines of a file's header, all but the index line; or the two that name the file above its hunks."""
         marks, start = self.marks, self.at
-        end = _end(self.runs.header, marks, start, len(marks))
+        end = _end(_HEADER, marks, start, self._stop())
         lines = self.lines[start:end]
         if marks.count("i", start, end):
             told = [line for line in lines if line.startswith("index ") and ".." in line]
@@ -257,13 +247,15 @@ def _blobs(line: str) -> tuple[str, str]:
     return line[6:dots][:_MAX_OID], line[dots + 2 : end if end >= 0 else len(line)][:_MAX_OID]
 
 
-def _commit(line: str) -> bool:
-    """Does this line name the commit of the next patch?"""
-    if line.startswith("commit "):
-        return bool(_OID.match(line, 7))
-    if line.startswith("From "):
-        return bool(_OID.match(line, 5))
-    return len(line) >= 40 and bool(_OID.match(line))
+def _commits(text: str) -> list[int]:
+    """The lines of a diff that name a commit, which ends a patch for git."""
+    found = []
+    line = at = 0
+    for hit in _COMMIT_LINE.finditer("\n" + text):
+        line += text.count("\n", at, hit.start())
+        at = hit.start()
+        found.append(line)
+    return found
 
 
 def _counts(line: str) -> tuple[int, int]:

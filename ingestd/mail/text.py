@@ -170,10 +170,10 @@ def read_message(texts: Texts) -> Body:
     message = tail = ""
     ended = False
     for text, lines, (flowed, delsp) in zip(texts.plain, texts.lines, texts.flowed, strict=True):
-        split = _apart(texts, text, lines) if found is None else diff.Split(text, "", None)
+        split = diff.Split(text, "", None)
+        if found is None:
+            split = (flowed and _unflowed(texts, text, delsp=delsp)) or _apart(texts, text, lines)
         if split.diff is not None:
-            if flowed:
-                split = _unflowed(text, split, delsp=delsp)
             found, tail = split.diff, split.tail
             message = split.message if split.message.strip() else "".join(said)  # in a part of its own
             kept, _ = signature.cut(split.tail)
@@ -205,13 +205,16 @@ def _attached(texts: Texts) -> tuple[diff.Diff | None, str]:
     return diff.split("".join(split.diff.text for split in splits if split.diff)).diff, above
 
 
-def _unflowed(text: str, split: diff.Split, *, delsp: bool) -> diff.Split:
-    """The split of a format=flowed text: lines joined as git-mailinfo(1) does, or only the stuffing undone."""
-    plain = unstuff(text)
+def _unflowed(texts: Texts, text: str, *, delsp: bool) -> diff.Split | None:
+    """The split of a format=flowed text: lines joined as git-mailinfo(1) does, or only the stuffing undone.
+
+    None where nothing was stuffed, or there is no diff.
+    """
+    plain = unstuff(text) if diff.first_mark(text) >= 0 else None
     if plain is None:
-        return split
-    joined = diff.split(unflow(text, delsp=delsp))
-    return joined if joined.diff is not None and joined.diff.whole else diff.split(plain)
+        return None
+    joined = _apart(texts, unflow(text, delsp=delsp))
+    return joined if joined.diff is not None and joined.diff.whole else _apart(texts, plain)
 
 
 def unstuff(text: str) -> str | None:
