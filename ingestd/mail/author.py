@@ -6,6 +6,8 @@ from typing import NamedTuple
 from ingestd.mail import address, header
 from ingestd.mail.values import Parts, Person
 
+MAX_ANSWER_TO = 20  # places of Reply-To that are looked at; real mail has one
+
 _VIA = re.compile(r"\s+via(?:\s+|\s*$)", re.IGNORECASE)
 _RELAY = re.compile(r"devnull\+(.+)@kernel\.org\Z", re.IGNORECASE)
 _PERSON_TRAILER = re.compile(r"^[A-Za-z-]{1,60}-by:[ \t]*([^\n]{1,500})", re.MULTILINE)
@@ -83,7 +85,7 @@ def _unmunge(headers: header.Headers, sender: Person, name: str) -> Origin:
         found = address.person(value) if value else Person("", "")
         if "@" in found.email and found.email.lower() != sender.email.lower():
             return Origin(sender, Person(found.name or name, found.email), field, munged=True)
-    answer_to = address.of_fields(headers, "reply-to")
+    answer_to = address.of_fields(headers, "reply-to", most=MAX_ANSWER_TO)
     copies = address.of_fields(headers, "cc")
     wanted = _plain(name)
     for field, people in (("reply-to", answer_to), ("cc", copies)):
