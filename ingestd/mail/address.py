@@ -23,7 +23,11 @@ _MARKS = re.compile(
 )
 _IN_COMMENT = re.compile(r"(?:\([^()]*+\)|\()(?:[^()]++|\([^()]*+\)|\()*+|\)++")
 _CLOSING_QUOTE = re.compile(r'(?<!\\)"|(?<=\\\\)"')  # behind no backslash, or behind two
-_WORD = re.compile(r"[^\s<>()\[\],;:\"]+")
+_ESCAPE = re.compile(r"\\(.)")
+# A word with an @ in it, not only at its ends. It is looked for at the beginning of words only.
+_ADDRESS = re.compile(
+    r"(?<![^\s<>()\[\],;:\"])@*+[^\s<>()\[\],;:\"@]++@++[^\s<>()\[\],;:\"@][^\s<>()\[\],;:\"]*+"
+)
 _MERE_NAME = re.compile(r"[^<(@=\"'\\]*+")
 _AT = re.compile(r"^([\w.+-]+) at ([\w.-]+)$", re.ASCII)
 _MAILTO = re.compile(r"<mailto:[^<>]*>?", re.IGNORECASE)
@@ -115,9 +119,8 @@ def _person(piece: str) -> Person:
     decoded = header.one_line(text)
     if "<" in decoded and decoded != text:  # the whole field in one encoded word
         return _person(decoded)
-    for word in _WORD.finditer(decoded):
-        if "@" in word.group().strip("@"):
-            return Person(_name(decoded[: word.start()]), _email(word.group()))
+    if word := _ADDRESS.search(decoded) if "@" in decoded else None:
+        return Person(_name(decoded[: word.start()]), _email(word.group()))
     return Person(_name(text, decoded), "")
 
 
@@ -127,7 +130,7 @@ def _name(text: str, decoded: str | None = None) -> str:
     if len(text) > 1 and text[0] == text[-1] == '"':
         text = text[1:-1]
         if "\\" in text:
-            text = re.sub(r"\\(.)", r"\1", text)
+            text = "".join(_ESCAPE.split(text))
         decoded = None
     name = header.one_line(text) if decoded is None else decoded
     if len(name) > 1 and name[0] == name[-1] and name[0] in "\"'":

@@ -11,6 +11,7 @@ MAX_ANSWER_TO = 20  # places of Reply-To that are looked at; real mail has one
 _VIA = re.compile(r"\s+via(?:\s+|\s*$)", re.IGNORECASE)
 _RELAY = re.compile(r"devnull\+(.+)@kernel\.org\Z", re.IGNORECASE)
 _PERSON_TRAILER = re.compile(r"^[A-Za-z-]{1,60}-by:[ \t]*([^\n]{1,500})", re.MULTILINE)
+_QUOTES = re.compile(r"[\\\"']+")
 _ROLE = re.compile(r"(?:-bounces|-owner|-request|-admin)?@", re.IGNORECASE)
 
 
@@ -86,8 +87,8 @@ def _unmunge(headers: header.Headers, sender: Person, name: str) -> Origin:
         if "@" in found.email and found.email.lower() != sender.email.lower():
             return Origin(sender, Person(found.name or name, found.email), field, munged=True)
     answer_to = address.of_fields(headers, "reply-to", most=MAX_ANSWER_TO)
-    copies = address.of_fields(headers, "cc")
     wanted = _plain(name)
+    copies = address.of_fields(headers, "cc") if _may_name(headers.all("cc"), wanted) else []
     for field, people in (("reply-to", answer_to), ("cc", copies)):
         for one in people:
             if name and _plain(one.name) == wanted and one.email.lower() != sender.email.lower():
@@ -97,6 +98,12 @@ def _unmunge(headers: header.Headers, sender: Person, name: str) -> Origin:
     if len(others) == 1:
         return Origin(sender, Person(others[0].name or name, others[0].email), "reply-to", munged=True)
     return Origin(sender, sender, "from, munged", munged=True)
+
+
+def _may_name(values: list[str], wanted: str) -> bool:
+    """May a plain name stand in these fields? Its last word tells: to read everybody takes long."""
+    word = wanted[wanted.rfind(" ") + 1 :]
+    return any(word in _QUOTES.sub("", header.decode(value)).lower() for value in values)
 
 
 def _plain(name: str) -> str:

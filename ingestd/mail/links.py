@@ -6,7 +6,7 @@ from itertools import islice
 from ingestd.mail.header import MAX_ID
 from ingestd.mail.values import Link
 
-MAX_LINKS = 500  # and lines that tell them; an archive of 16,945 mails has 20 at most
+MAX_LINKS = 250  # and lines that tell them; an archive of 16,945 mails has 20 at most
 
 # The first letter apart (the long s is one without case): ignoring case is slow, and nearly no line begins with these.
 _LINE = re.compile(
@@ -14,7 +14,8 @@ _LINE = re.compile(
     r"prerequisite-message-id|prerequisite-change-id|base-commit|change-id)[ \t]*:[ \t]*(\S[^\n]{0,2000}))"
 )
 _BRACKETS = re.compile(r"<([^<>\s]+)>")
-_BETWEEN = re.compile(r"[\s<>()\[\]\",;]+")
+# A word with an @ in it, not only at its ends. It is looked for at the beginning of words only.
+_BARE = re.compile(r"(?<![^\s<>()\[\]\",;])@*+[^\s<>()\[\]\",;@]++@++[^\s<>()\[\]\",;@][^\s<>()\[\]\",;]*+")
 _LORE = re.compile(r"https?://[^\s<>()\"]+")
 _HEX = re.compile(r"[0-9a-f]{7,64}\b", re.IGNORECASE)
 _GERRIT = re.compile(r"I[0-9a-f]{40}\b")
@@ -66,5 +67,5 @@ def _targets(value: str) -> list[str]:
     if urls := _LORE.findall(value) if "://" in value else ():
         ids = [part for url in urls for part in url.split("/") if "@" in part]
         return [one.rstrip(".")[:MAX_ID] for one in ids] or [url[:MAX_ID] for url in urls]
-    bare = [word for word in _BETWEEN.split(value) if "@" in word.strip("@")]
-    return [bare[0].rstrip(".")[:MAX_ID]] if bare else []
+    bare = _BARE.search(value)
+    return [bare.group().rstrip(".")[:MAX_ID]] if bare else []

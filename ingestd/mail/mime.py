@@ -20,6 +20,7 @@ MAX_SILENT = 2_000  # bytes of a part's header that is passed over because it sa
 _NOTHING_SAID = re.compile(rb"(?:(?!content-)[!-9;-~]{1,200}+:[\t -~]*+(?:\n[\t ][\t -~]*+)*+\n)*+\n", re.IGNORECASE)
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=\s]")
+_WHOLE_BYTES = re.compile(rb"[^\n]{3,}")  # a shorter line of uuencoded data has not one
 _UUENCODED = re.compile(rb".[ -`\r]*+", re.DOTALL)
 _BASE64_LINE = re.compile(rb"\n(?=[^\n]{41})[A-Za-z0-9+/= \t\r\f\v]*+(?:\n|\Z)")
 
@@ -320,7 +321,7 @@ def _uuencoded(body: bytes) -> bytes:
     """Decode. A line that is shorter than it says gives what it has: the rest would be NUL, and make much of little."""
     chunks = []
     inside = False
-    for line in body.split(b"\n"):
+    for line in _WHOLE_BYTES.findall(body):
         if line.startswith(b"begin "):
             inside = True
         elif line.strip() == b"end":

@@ -77,7 +77,8 @@ def _collect(text: str, block: int | None, start: int, *, answer: bool) -> tuple
         if not _wanted(low, value, within=hit.start() >= block, answer=answer, indented=bool(indent)):
             continue
         behind = hit.end() + 1  # where the next line begins
-        for _ in range(MAX_FOLDS):
+        more = text[behind : behind + 1] in (" ", "\t") or (person and "@" not in value)
+        for _ in range(MAX_FOLDS if more else 0):
             end = text.find("\n", behind, behind + MAX_VALUE)
             line = text[behind:end] if end >= 0 else text[behind : behind + MAX_VALUE]
             if not ((person and _continues(value, line)) or _folds(line, low)):
