@@ -24,10 +24,9 @@ _MARKS = re.compile(
 _IN_COMMENT = re.compile(r"(?:\([^()]*+\)|\()(?:[^()]++|\([^()]*+\)|\()*+|\)++")
 _CLOSING_QUOTE = re.compile(r'(?<!\\)"|(?<=\\\\)"')  # behind no backslash, or behind two
 _ESCAPE = re.compile(r"\\(.)")
-# A word with an @ in it, not only at its ends. It is looked for at the beginning of words only.
-_ADDRESS = re.compile(
-    r"(?<![^\s<>()\[\],;:\"])@*+[^\s<>()\[\],;:\"@]++@++[^\s<>()\[\],;:\"@][^\s<>()\[\],;:\"]*+"
-)
+_ENDS = r"\s<>()\[\],;:\""  # what ends a word
+# A word with an @ in it, not only at its ends; looked for at the beginning of words only.
+_ADDRESS = re.compile(f"(?<![^{_ENDS}])@*+[^{_ENDS}@]++@++[^{_ENDS}@][^{_ENDS}]*+")
 _MERE_NAME = re.compile(r"[^<(@=\"'\\]*+")
 _AT = re.compile(r"^([\w.+-]+) at ([\w.-]+)$", re.ASCII)
 _MAILTO = re.compile(r"<mailto:[^<>]*>?", re.IGNORECASE)

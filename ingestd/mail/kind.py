@@ -32,9 +32,7 @@ _INTERDIFF = re.compile(r"(?:Interdiff|Range-diff)\b", re.IGNORECASE)
 _ATTRIBUTION = re.compile(
     r"^(?:On .{5,200}|.{3,200} (?:wrote|writes|schrieb|a écrit)\s?:)[ \t]{0,20}$", re.MULTILINE | re.IGNORECASE
 )
-_OUTLOOK = re.compile(
-    r"\n(?:-{3,}+\s?Original Message\s?-{3,}+|From: .{3,200}+\n(?:Sent|Date): )", re.IGNORECASE
-)
+_OUTLOOK = re.compile(r"\n(?:-{3,}+\s?Original Message\s?-{3,}+|From: .{3,200}+\n(?:Sent|Date): )", re.IGNORECASE)
 _SIGNED = re.compile(r"^Signed-off-by:", re.MULTILINE | re.IGNORECASE)
 _SHORTLOG = re.compile(r"^\S[^\n]{0,80} \(\d{1,3}\):\n  \S", re.MULTILINE)
 _CHANGED = re.compile(r"\n \d{1,5} files? changed, \d")

@@ -14,8 +14,9 @@ _LINE = re.compile(
     r"prerequisite-message-id|prerequisite-change-id|base-commit|change-id)[ \t]*:[ \t]*(\S[^\n]{0,2000}))"
 )
 _BRACKETS = re.compile(r"<([^<>\s]+)>")
-# A word with an @ in it, not only at its ends. It is looked for at the beginning of words only.
-_BARE = re.compile(r"(?<![^\s<>()\[\]\",;])@*+[^\s<>()\[\]\",;@]++@++[^\s<>()\[\]\",;@][^\s<>()\[\]\",;]*+")
+_ENDS = r"\s<>()\[\]\",;"  # what ends a word
+# A word with an @ in it, not only at its ends; looked for at the beginning of words only.
+_BARE = re.compile(f"(?<![^{_ENDS}])@*+[^{_ENDS}@]++@++[^{_ENDS}@][^{_ENDS}]*+")
 _LORE = re.compile(r"https?://[^\s<>()\"]+")
 _HEX = re.compile(r"[0-9a-f]{7,64}\b", re.IGNORECASE)
 _GERRIT = re.compile(r"I[0-9a-f]{40}\b")

@@ -13,13 +13,14 @@ from ingestd.mail import charset, header
 
 MAX_MULTIPARTS = 100  # within a mail; the archive has two at most
 MAX_PARTS = 32  # real list mail has at most a handful; each costs as much as many lines of text
-MAX_PARAMETERS = 100
+MAX_PARAMETERS = 100  # of a field, whatever they are
 MAX_SILENT = 2_000  # bytes of a part's header that is passed over because it says nothing of the part
 
 # A part's header that says nothing of the part, with the blank line; ASCII, since 8-bit headers are told.
 _NOTHING_SAID = re.compile(rb"(?:(?!content-)[!-9;-~]{1,200}+:[\t -~]*+(?:\n[\t ][\t -~]*+)*+\n)*+\n", re.IGNORECASE)
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=\s]")
+_SEMICOLONS = re.compile(r";(?:\s*+;)*+")
 _WHOLE_BYTES = re.compile(rb"[^\n]{3,}")  # a shorter line of uuencoded data has not one
 _UUENCODED = re.compile(rb".[ -`\r]*+", re.DOTALL)
 _BASE64_LINE = re.compile(rb"\n(?=[^\n]{41})[A-Za-z0-9+/= \t\r\f\v]*+(?:\n|\Z)")
@@ -239,8 +240,8 @@ def _parameters(value: str) -> tuple[str, dict[str, str]]:
 
 
 def _behind(text: str, at: int) -> int:
-    end = text.find(";", at)
-    return len(text) if end < 0 else end + 1
+    found = _SEMICOLONS.search(text, at)
+    return found.end() if found else len(text)
 
 
 def _value(text: str, at: int) -> tuple[str, int]:

@@ -106,6 +106,11 @@ def test_what_is_no_link(line: str) -> None:
     assert links.read(f"text\n{line}\n")[0] == ()
 
 
+def test_so_many_lines_of_links_are_read() -> None:
+    text = "".join(f"Based-on: <{number}@x>\n" for number in range(links.MAX_LINKS + 1))
+    assert [link.target for link in links.read(text)[0]] == [f"{number}@x" for number in range(links.MAX_LINKS)]
+
+
 def test_bases_and_change_ids() -> None:
     text = (
         "---\nbase-commit: 0123456789ABCDEF0123456789abcdef01234567\nchange-id: 20260101-name-0123456789ab\n"

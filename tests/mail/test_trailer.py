@@ -121,3 +121,12 @@ def test_so_many_lines_are_looked_at() -> None:
     few, many = ("a:\n" * count + "Signed-off-by: Ann <ann@x.org>\n" for count in (100, trailer.MAX_LINES))
     assert _message(few) == [("Signed-off-by", "Ann <ann@x.org>")]
     assert _message(many) == []
+
+
+def test_so_many_trailers_are_read() -> None:
+    assert len(_message("a: b\n" * 2 * trailer.MAX_TRAILERS)) == trailer.MAX_TRAILERS
+
+
+def test_other_names_above_the_last_paragraph_cost_nothing() -> None:
+    text = "a:\n" * 2 * trailer.MAX_LINES + "\nAcked-by: Bob <bob@x.org>\n\nSigned-off-by: Ann <ann@x.org>\n"
+    assert _message(text) == [("Acked-by", "Bob <bob@x.org>"), ("Signed-off-by", "Ann <ann@x.org>")]
