@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 
 from ingestd.mail import charset, header
 
-MAX_MULTIPARTS = 100  # within a mail; the archive has two at most
+MAX_MULTIPARTS = 32  # opened within a mail, real mail has two or three; each is looked for in all of the mail
 MAX_PARTS = 32  # real list mail has at most a handful; each costs as much as many lines of text
 MAX_PARAMETERS = 100  # of a field, whatever they are
 MAX_SILENT = 2_000  # bytes of a part's header that is passed over because it says nothing of the part
@@ -176,7 +176,7 @@ def _open_child(walk: _Walk, start: int) -> None:
     kind, parameters = content_type(header.read(window)[0])
     if not kind.startswith("multipart/") or not parameters.get("boundary"):
         return
-    if walk.multiparts >= MAX_MULTIPARTS:  # each is looked for in all of the mail
+    if walk.multiparts >= MAX_MULTIPARTS:
         walk.defects[f"more than {MAX_MULTIPARTS} multiparts"] = None
         return
     walk.stack[-1].start = -1
