@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 
 from ingestd.mail import charset, header
 
-MAX_MULTIPARTS = 32  # opened within a mail, real mail has two or three; each is looked for in all of the mail
+MAX_MULTIPARTS = 16  # opened within a mail, real mail has two or three; each is looked for in all of the mail
 MAX_PARTS = 32  # real list mail has at most a handful; each costs as much as many lines of text
 MAX_PARAMETERS = 100  # of a field, whatever they are
 MAX_SILENT = 2_000  # bytes of a part's header that is passed over because it says nothing of the part
