@@ -5,36 +5,52 @@ from collections.abc import Iterator
 from functools import lru_cache
 from itertools import islice
 
-from ingestd.mail import header
+from ingestd.mail import header, limits
 from ingestd.mail.values import Person
 
-MAX_PEOPLE = 1_000  # of a field, or of all fields of a kind; an archive of 16,945 mails has 208 at most
+# Places between commas of a field, or of all that are asked, and one for each 32 characters beyond a hundred. A mail of
+# an archive of 16,945 has 208.
+MAX_PEOPLE = 1_000
+MAX_BEFORE = 20  # places in which the first person of a field is looked for
 MAX_LENGTH = 998  # characters of a name or an address
 
 _SHORT = 200  # characters of a field that is remembered
 
-# What decides where a field is cut, runs of it at once. Of all angles up to another mark only the last one counts.
-_MARKS = re.compile(r'[,;][\s,;]*|"+|(?:\(\))+|\(+|\)+|[<>](?:[^<>(),;"]*+[<>])*')
+# What decides where a field is cut: commas, the last angle, a quote or comment that is not passed over. Passed over is
+# a quote whose end is near, and a comment without another one within. A comma between angles says nothing.
+_WHOLE = rf'"(?=[^"]{{0,{MAX_LENGTH - 1}}}+")(?:[^"\\]++|\\(?!(?<!\\\\)"))*+"|\([^()]*+\)'
+_MARKS = re.compile(
+    rf'[,;][\s,;]*+|(?:(?:{_WHOLE})[^,;<>("]*+)++|["(]|'
+    rf'(?:([<>])(?:(?<=<)(?:[^<>("]++|{_WHOLE})*+|(?:[^,;<>("]++|{_WHOLE})*+))++'
+)
+_IN_COMMENT = re.compile(r"(?:\([^()]*+\)|\()(?:[^()]++|\([^()]*+\)|\()*+|\)++")
 _CLOSING_QUOTE = re.compile(r'(?<!\\)"|(?<=\\\\)"')  # behind no backslash, or behind two
-_WORD = re.compile(r"[^\s<>()\[\],;:\"]+")
+_ESCAPE = re.compile(r"\\(.)")
+_ENDS = r"\s<>()\[\],;:\""  # what ends a word
+# A word with an @ in it, not only at its ends; looked for at the beginning of words only.
+_ADDRESS = re.compile(f"(?<![^{_ENDS}])@*+[^{_ENDS}@]++@++[^{_ENDS}@][^{_ENDS}]*+")
+_MERE_NAME = re.compile(r"[^<(@=\"'\\]*+")
 _AT = re.compile(r"^([\w.+-]+) at ([\w.-]+)$", re.ASCII)
 _MAILTO = re.compile(r"<mailto:[^<>]*>?", re.IGNORECASE)
 
 
 def people(value: str) -> list[Person]:
     """Everybody a field names, in order; groups are opened, empty places skipped."""
-    return list(_everybody(value))
+    return _of_values([value], MAX_PEOPLE)
 
 
-def of_fields(headers: header.Headers, *names: str) -> list[Person]:
-    """Everybody whom the fields of these names (in lower case) name, in order, the first MAX_PEOPLE."""
-    values = (value for name in names for value in headers.all(name))
-    return list(islice((one for value in values for one in _everybody(value)), MAX_PEOPLE))
+def of_fields(headers: header.Headers, *names: str, most: int = MAX_PEOPLE) -> list[Person]:
+    """Everybody whom the fields of these names (in lower case) name, in order, in the first so many places."""
+    return _of_values([value for name in names for value in headers.all(name)], most)
 
 
-def _everybody(value: str) -> Iterator[Person]:
-    found = map(_person, _pieces(value))
-    return islice((one for one in found if one.name or one.email), MAX_PEOPLE)
+def _of_values(values: list[str], most: int) -> list[Person]:
+    pieces = (piece for value in values for piece in _pieces(value))
+    return list(_everybody(pieces, limits.room(sum(map(len, values)), few=100, each=32, most=most)))
+
+
+def _everybody(pieces: Iterator[str], most: int) -> Iterator[Person]:
+    return (one for one in map(_person, islice(pieces, most)) if one.name or one.email)
 
 
 def person(value: str) -> Person:
@@ -50,7 +66,7 @@ def _known(value: str) -> Person:
 
 def _first(value: str) -> Person:
     names = []  # `Matuszczak, Piotr <p@x>` without quotes: what stands before the first address is one name
-    for one in _everybody(value):
+    for one in _everybody(_pieces(value), MAX_BEFORE):
         names.append(one.name)
         if one.email:
             return Person(", ".join(name for name in names if name), one.email)
@@ -61,37 +77,36 @@ def _pieces(value: str) -> Iterator[str]:
     """Cut at the commas and semicolons that are outside quotes, comments and brackets."""
     start = at = depth = 0
     angle = False
-    while mark := _MARKS.search(value, at):
+    while mark := (_IN_COMMENT if depth else _MARKS).search(value, at):
         at = mark.end()
         run = mark.group()
-        char, length = run[-1], len(run)
-        if char == '"':
-            if not depth and length % 2 and value.find('"', at, at + MAX_LENGTH) >= 0:  # two in a row quote nothing
+        if depth:
+            depth = max(depth + run.count("(") - run.count(")"), 0)
+        elif run == "(":
+            depth = 1
+        elif run == '"':
+            if value.find('"', at, at + MAX_LENGTH) >= 0:
                 closing = _CLOSING_QUOTE.search(value, at)
                 if closing is None:
                     break
                 at = closing.end()
-        elif char == "(":
-            depth += length
-        elif char == ")":
-            depth = max(depth - length, 0) if run[0] == ")" else depth
-        elif char in "<>":
-            angle = char == "<" if not depth else angle
-        elif not depth and not angle:
-            yield value[start : at - length]
+        elif mark[1]:
+            angle = mark[1] == "<"
+        elif run[0] in ",;" and not angle:
+            yield value[start : mark.start()]
             start = at
     yield value[start:]
 
 
 def _person(piece: str) -> Person:
     """One name and address: `"name" <addr>`, `addr (name)`, `user at host (name)` or `addr`."""
+    if _MERE_NAME.fullmatch(piece) and " at " not in piece:
+        return Person(" ".join(piece.split())[:MAX_LENGTH], "")
     text = piece.strip()
-    if not text:
-        return Person("", "")
     start = text.rfind("<")
     end = text.find(">", start)
     if start >= 0:
-        if _MAILTO.search(text):
+        if "mailto:" in text.lower() and _MAILTO.search(text):
             text = _MAILTO.sub(">" if "<" in text[: text.lower().find("<mailto:")] else "", text)
             return _person(text) if "<mailto:" not in text.lower() else Person(_name(text), "")
         email = text[start + 1 : end if end >= 0 else len(text)]
@@ -109,9 +124,8 @@ def _person(piece: str) -> Person:
     decoded = header.one_line(text)
     if "<" in decoded and decoded != text:  # the whole field in one encoded word
         return _person(decoded)
-    for word in _WORD.finditer(decoded):
-        if "@" in word.group().strip("@"):
-            return Person(_name(decoded[: word.start()]), _email(word.group()))
+    if word := _ADDRESS.search(decoded) if "@" in decoded else None:
+        return Person(_name(decoded[: word.start()]), _email(word.group()))
     return Person(_name(text, decoded), "")
 
 
@@ -121,7 +135,7 @@ def _name(text: str, decoded: str | None = None) -> str:
     if len(text) > 1 and text[0] == text[-1] == '"':
         text = text[1:-1]
         if "\\" in text:
-            text = re.sub(r"\\(.)", r"\1", text)
+            text = "".join(_ESCAPE.split(text))
         decoded = None
     name = header.one_line(text) if decoded is None else decoded
     if len(name) > 1 and name[0] == name[-1] and name[0] in "\"'":

@@ -6,9 +6,12 @@ from typing import NamedTuple
 from ingestd.mail import address, header
 from ingestd.mail.values import Parts, Person
 
+MAX_ANSWER_TO = 20  # places of Reply-To that are looked at; real mail has one
+
 _VIA = re.compile(r"\s+via(?:\s+|\s*$)", re.IGNORECASE)
 _RELAY = re.compile(r"devnull\+(.+)@kernel\.org\Z", re.IGNORECASE)
 _PERSON_TRAILER = re.compile(r"^[A-Za-z-]{1,60}-by:[ \t]*([^\n]{1,500})", re.MULTILINE)
+_QUOTES = re.compile(r"[\\\"']+")
 _ROLE = re.compile(r"(?:-bounces|-owner|-request|-admin)?@", re.IGNORECASE)
 
 
@@ -83,9 +86,9 @@ def _unmunge(headers: header.Headers, sender: Person, name: str) -> Origin:
         found = address.person(value) if value else Person("", "")
         if "@" in found.email and found.email.lower() != sender.email.lower():
             return Origin(sender, Person(found.name or name, found.email), field, munged=True)
-    answer_to = address.of_fields(headers, "reply-to")
-    copies = address.of_fields(headers, "cc")
+    answer_to = address.of_fields(headers, "reply-to", most=MAX_ANSWER_TO)
     wanted = _plain(name)
+    copies = address.of_fields(headers, "cc") if _may_name(headers.all("cc"), wanted) else []
     for field, people in (("reply-to", answer_to), ("cc", copies)):
         for one in people:
             if name and _plain(one.name) == wanted and one.email.lower() != sender.email.lower():
@@ -95,6 +98,12 @@ def _unmunge(headers: header.Headers, sender: Person, name: str) -> Origin:
     if len(others) == 1:
         return Origin(sender, Person(others[0].name or name, others[0].email), "reply-to", munged=True)
     return Origin(sender, sender, "from, munged", munged=True)
+
+
+def _may_name(values: list[str], wanted: str) -> bool:
+    """May a plain name stand in these fields? Its last word tells, unless some are encoded: to read all takes long."""
+    word = wanted[wanted.rfind(" ") + 1 :]
+    return any("=?" in value or word in _QUOTES.sub("", value).lower() for value in values)
 
 
 def _plain(name: str) -> str:

@@ -14,6 +14,7 @@ _STAT_LINE = (
 )
 _STAT = re.compile(rf"\n{_STAT_LINE}.*(?:\n(?:{_STAT_LINE}| \.\.\.).*)*")
 _DEEPEST = 200  # lines; a pasted patch begins above
+_PASTED = ("\nFrom: ", " Mon Sep 17 00:00:00 2001", "8<", ">8", "%<", ">%")  # one stands where a pasted patch begins
 
 
 def read(message: str) -> Parts:
@@ -23,7 +24,8 @@ def read(message: str) -> Parts:
     line of three dashes; notes are what stands between that and the diffstat.
     """
     lines = message.split("\n")
-    headers, at = _in_body(lines, pasted="From" in message or "Subject" in message)
+    named = "From" in message or "Subject" in message
+    headers, at = _in_body(lines, pasted=named and any(mark in message for mark in _PASTED))
     text = "\n" + message
     start = sum(map(len, lines[:at])) + at  # the line end in front of the message's first line
     separator = _SEPARATOR.search(text, start)

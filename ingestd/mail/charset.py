@@ -50,7 +50,7 @@ _WIDER = {
 }
 _LABELS = (("latin_1", "iso-8859-1"), ("iso8859_", "iso-8859-"), ("iso2022_", "iso-2022-"), ("cp125", "windows-125"))
 _LONGEST_NAME = 40
-_ESCAPED = re.compile("[\udc80-\udcff]+")  # bytes that are not UTF-8, as `surrogateescape` marks them
+_ESCAPED = re.compile("[\udc80-\udcff]")  # a byte that is not UTF-8, as `surrogateescape` marks it
 _WINDOWS_1252 = {chr(0xDC00 + byte): bytes([byte]).decode("cp1252", "replace") for byte in range(0x80, 0x100)}
 REPLACEMENT = "\ufffd"
 
@@ -93,8 +93,10 @@ def decode(data: bytes, declared: str | None) -> tuple[str, str, bool]:
         return data.decode("utf-8"), "utf-8", False
     except UnicodeDecodeError:
         text = data.decode("utf-8", "surrogateescape")
-        for escaped in set("".join(_ESCAPED.findall(text))):
-            text = text.replace(escaped, _WINDOWS_1252[escaped])
+        at = 0
+        while found := _ESCAPED.search(text, at):
+            text = text.replace(found.group(), _WINDOWS_1252[found.group()])
+            at = found.end()
         kind = "utf-8" if name == "utf_8" else "windows-1252"
         return text, kind, REPLACEMENT in text or name == "utf_8"
 

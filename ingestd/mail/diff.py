@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+from ingestd.mail import limits
+
 _HUNK = re.compile(r"@@ -\d+(?:,(\d{1,9}))? \+\d+(?:,(\d{1,9}))? @@")  # no file has more lines
 _EXTENDED = (
     "old mode ", "new mode ", "deleted file mode ", "new file mode ", "copy from ", "copy to ", "rename from ",
@@ -27,11 +29,7 @@ _REMOVED, _ADDED = re.compile("-+"), re.compile(r"\++")
 _CONTEXT_MARKS = frozenset("*!+- \\")
 _CONTEXT_RULE = "***************"
 
-# A text is read in steps of a line, a run of quiet lines, or a file with its hunks. Git's lines of a file's header are
-# longer than this for each step; what a text of still smaller pieces has behind so many is not looked at.
-MAX_STEPS = 100
-STEP = 16  # characters; one more step for each
-_ODD = 3  # steps that a hunk counts for whose lines have to be counted one by one
+_ODD = 3  # steps for a hunk whose lines have to be counted one by one
 
 _TEXT, _SUSPECT, _OLD, _HUNKS, _HEADER, _BINARY, _CONTEXT = range(7)
 
@@ -161,7 +159,8 @@ class _Splitter:
         self.found: dict[int, Hunk] = {}
         self.next_diff = self.next_signature = -1  # as far as binary data has looked
         self.steps = 0
-        self.most = MAX_STEPS + (sum(map(len, lines)) + len(lines)) // STEP
+        # A step is a line, a run of quiet lines, or a file with its hunks. No step of git's takes fewer characters.
+        self.most = limits.room(sum(map(len, lines)) + len(lines), few=100, each=16)
         self.unread = False
 
     def run(self) -> None:

@@ -2,14 +2,13 @@
 
 import re
 
+from ingestd.mail import limits
 from ingestd.mail.diff import Diff, sign
 from ingestd.mail.values import Change, File
 
-MAX_FILES = 5_000  # twice as many as any mail of an archive of 16,945 has
-FEW_FILES = 50  # that may be as small as they like
-SMALLEST_FILE = (
-    64  # characters; each of more files has so many, as git's do: a new mode of a file named by eight letters
-)
+# And one for each 64 characters beyond fifty, as git's smallest have: the new mode of a file named by eight letters. A
+# mail of an archive of 16,945 has 2,521.
+MAX_FILES = 5_000
 MAX_PATH = 4_096
 
 _INDEX = re.compile(r"index ([0-9a-f]{4,64})\.\.([0-9a-f]{4,64})")
@@ -79,7 +78,7 @@ class _Draft:
 
 def most(diff: Diff) -> int:
     """How many files of a diff are told; more of them are left where they are, in the diff."""
-    return min(MAX_FILES, FEW_FILES + len(diff.text) // SMALLEST_FILE)
+    return limits.room(len(diff.text), few=50, each=64, most=MAX_FILES)
 
 
 def of(diff: Diff) -> tuple[File, ...]:

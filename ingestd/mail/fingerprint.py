@@ -3,7 +3,6 @@
 import hashlib
 import re
 import string
-from typing import NamedTuple
 
 from ingestd.mail.diff import Diff
 

@@ -9,9 +9,11 @@ from ingestd.mail import charset
 
 MAX_FIELDS = 10_000
 MAX_VALUE = 200_000  # characters of one field
+FIRST = 100  # fields that are looked at before the rest; no mail of an archive of 16,945 has as many
 MAX_NAMES = 4_096  # that are remembered
 MAX_KEPT = 100  # characters of such a name
 MAX_WORD = 2_000  # characters of one encoded word; RFC 2047 allows 75
+MAX_WORDS = 100  # of one value
 MAX_IDS = 1_000  # of all References of one mail
 MAX_ID = 998  # characters, as RFC 5322 limits the line it stands on
 
@@ -67,10 +69,14 @@ def read(data: bytes) -> tuple[Headers, bytes, list[str]]:
     blank = _BLANK_LINE.search(data)
     head, rest = (data[: blank.start()], data[blank.end() :]) if blank else (data.rstrip(b"\n"), b"")
     defects: list[str] = []
-    raw = _FIELD_START.split(head.decode("latin-1"))
-    names, sent, values = _apart(raw)
+    text = head.decode("latin-1")
+    raw = _FIELD_START.split(text, FIRST)
+    names, sent, values = _apart(raw[:FIRST])
+    if len(raw) > FIRST and all(names):
+        raw = _FIELD_START.split(text)
+        names, sent, values = _apart(raw)
     if not all(names):
-        raw, length = _fields(raw, defects)
+        raw, length = _fields(text, defects)
         rest = rest if length > len(head) else data[length:]
         names, sent, values = _apart(raw)
     if len(raw) > MAX_FIELDS:
@@ -95,19 +101,22 @@ def _apart(lines: list[str]) -> tuple[list[str], Sequence[str], Sequence[str]]:
     return names, sent, values
 
 
-def _fields(lines: list[str], defects: list[str]) -> tuple[list[str], int]:
+def _fields(head: str, defects: list[str]) -> tuple[list[str], int]:
     """The lines that are fields, up to the first that is none and no mbox line, and where in the mail that begins."""
     fields: list[str] = []
-    length = 0
-    for line in lines:
+    at = 0
+    while at <= len(head):
+        found = _FIELD_START.search(head, at)
+        end = found.start() if found else len(head)
+        line = head[at:end]
         name, colon, _ = line.partition(":")
         if colon and _names[name]:
             fields.append(line)
         elif not line.startswith(("From ", ">From ")):
             defects.append("header ends without a blank line" if fields else "no header")
             break
-        length += len(line) + 1
-    return fields, length
+        at = end + 1
+    return fields, at
 
 
 class _Names(dict[str, str]):
@@ -153,14 +162,16 @@ def decode(value: str) -> str:
     """RFC 2047: encoded words to text, the blanks between two of them dropped; whatever is not one stays.
 
     Words of one charset that follow each other are decoded together, since senders cut characters in half.
-    Words longer than RFC 2047 allows, with blanks or folded, are read all the same, up to MAX_WORD characters.
+    Words longer than RFC 2047 allows, with blanks or folded, are read all the same, up to MAX_WORD characters. What
+    lies behind MAX_WORDS stays as it is.
     """
     if "=?" not in value:
         return value
     out: list[str] = []
     words: list[tuple[str, bytes]] = []
-    done = search = end = 0
-    while start := _WORD.search(value, search):
+    done = search = end = count = 0
+    while count < MAX_WORDS and (start := _WORD.search(value, search)):
+        count += 1
         if end < start.end():
             end = value.find("?=", start.end())
         if end < 0:

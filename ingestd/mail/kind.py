@@ -29,13 +29,10 @@ _SUBJECT_NOTICE = re.compile(
     re.IGNORECASE,
 )
 _INTERDIFF = re.compile(r"(?:Interdiff|Range-diff)\b", re.IGNORECASE)
-_QUOTE = re.compile(r"^(?:>|\|)", re.MULTILINE)
 _ATTRIBUTION = re.compile(
     r"^(?:On .{5,200}|.{3,200} (?:wrote|writes|schrieb|a écrit)\s?:)[ \t]{0,20}$", re.MULTILINE | re.IGNORECASE
 )
-_OUTLOOK = re.compile(
-    r"^-{3,}\s?Original Message\s?-{3,}|^From: .{3,200}\n(?:Sent|Date): ", re.MULTILINE | re.IGNORECASE
-)
+_OUTLOOK = re.compile(r"\n(?:-{3,}+\s?Original Message\s?-{3,}+|From: .{3,200}+\n(?:Sent|Date): )", re.IGNORECASE)
 _SIGNED = re.compile(r"^Signed-off-by:", re.MULTILINE | re.IGNORECASE)
 _SHORTLOG = re.compile(r"^\S[^\n]{0,80} \(\d{1,3}\):\n  \S", re.MULTILINE)
 _CHANGED = re.compile(r"\n \d{1,5} files? changed, \d")
@@ -106,7 +103,7 @@ def _answered_by_machine(body: Body) -> str | None:
     """By its text; what Outlook quotes below is not its text."""
     top = (body.content or "")[:3000]
     if ("bot" in top or "automated" in top) and (found := _BOT_TEXT.search(top)):
-        below = _OUTLOOK.search(top)
+        below = _OUTLOOK.search("\n" + top)
         return None if below and below.start() < found.start() else "a bot's answer"
     return None
 
@@ -128,8 +125,9 @@ def is_answer(subject: Subject, headers: header.Headers, text: str, *, offers: b
         return True
     if offers or not text or _has_diffstat(text) or _has_shortlog(text):
         return False
-    quotes = len(_QUOTE.findall(text))
+    text = "\n" + text
+    quotes = text.count("\n>") + text.count("\n|")
     known = (subject.tags and subject.number != 0) or headers.first("in-reply-to") or headers.first("references")
     if quotes >= 3 and (known or _ATTRIBUTION.search(text)):
         return True
-    return bool(_OUTLOOK.search(text)) and bool(headers.first("in-reply-to") or subject.number)
+    return bool(headers.first("in-reply-to") or subject.number) and _OUTLOOK.search(text) is not None

@@ -1,11 +1,13 @@
 """A mail's word on other mails and on its base: Based-on, Supersedes, prerequisites, base-commit, change-id."""
 
 import re
+from itertools import islice
 
+from ingestd.mail import limits
 from ingestd.mail.header import MAX_ID
 from ingestd.mail.values import Link
 
-MAX_LINKS = 500
+MAX_LINKS = 500  # and lines that tell them, one for each 40 characters beyond a hundred; an archive has 20 at most
 
 # The first letter apart (the long s is one without case): ignoring case is slow, and nearly no line begins with these.
 _LINE = re.compile(
@@ -13,7 +15,9 @@ _LINE = re.compile(
     r"prerequisite-message-id|prerequisite-change-id|base-commit|change-id)[ \t]*:[ \t]*(\S[^\n]{0,2000}))"
 )
 _BRACKETS = re.compile(r"<([^<>\s]+)>")
-_BETWEEN = re.compile(r"[\s<>()\[\]\",;]+")
+_ENDS = r"\s<>()\[\]\",;"  # what ends a word
+# A word with an @ in it, not only at its ends; looked for at the beginning of words only.
+_BARE = re.compile(f"(?<![^{_ENDS}])@*+[^{_ENDS}@]++@++[^{_ENDS}@][^{_ENDS}]*+")
 _LORE = re.compile(r"https?://[^\s<>()\"]+")
 _HEX = re.compile(r"[0-9a-f]{7,64}\b", re.IGNORECASE)
 _GERRIT = re.compile(r"I[0-9a-f]{40}\b")
@@ -38,7 +42,8 @@ def read(text: str) -> tuple[tuple[Link, ...], str | None, str | None]:
     low = text.lower()
     if not ("-on:" in low or "-id:" in low or "supersedes:" in low or "obsoletes:" in low or "base-commit:" in low):
         return (), None, None
-    for found in _LINE.finditer("\n" + text):
+    most = limits.room(len(text), few=100, each=40, most=MAX_LINKS)
+    for found in islice(_LINE.finditer("\n" + text), most):
         key, value = found.group(1).lower(), found.group(2).strip()
         if key == "base-commit":
             hexes = _HEX.match(value)
@@ -55,17 +60,15 @@ def read(text: str) -> tuple[tuple[Link, ...], str | None, str | None]:
         else:
             for target in _targets(value):
                 links[Link(_TYPES[key], target)] = None
-        if len(links) >= MAX_LINKS:
-            break
-    return tuple(links), base, change
+    return tuple(links)[:most], base, change
 
 
 def _targets(value: str) -> list[str]:
-    found = [hit for hit in _BRACKETS.findall(value) if "@" in hit and "/" not in hit.partition("@")[0]]
-    if found:
+    brackets = _BRACKETS.findall(value) if "<" in value else ()
+    if found := [hit for hit in brackets if "@" in hit and "/" not in hit.partition("@")[0]]:
         return [one[:MAX_ID] for one in found]
-    if urls := _LORE.findall(value):
+    if urls := _LORE.findall(value) if "://" in value else ():
         ids = [part for url in urls for part in url.split("/") if "@" in part]
         return [one.rstrip(".")[:MAX_ID] for one in ids] or [url[:MAX_ID] for url in urls]
-    bare = [word for word in _BETWEEN.split(value) if "@" in word.strip("@")]
-    return [bare[0].rstrip(".")[:MAX_ID]] if bare else []
+    bare = _BARE.search(value)
+    return [bare.group().rstrip(".")[:MAX_ID]] if bare else []

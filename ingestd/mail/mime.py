@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import heapq
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -10,14 +11,19 @@ from urllib.parse import unquote_to_bytes
 
 from ingestd.mail import charset, header
 
-MAX_DEPTH = 100
+MAX_MULTIPARTS = 16  # opened within a mail, real mail has two or three; each is looked for in all of the mail
 MAX_PARTS = 32  # real list mail has at most a handful; each costs as much as many lines of text
-MAX_PARAMETERS = 100
+MAX_PARAMETERS = 100  # of a field, whatever they are
+MAX_SILENT = 2_000  # bytes of a part's header that is passed over because it says nothing of the part
 
-_DASHES = re.compile(rb"^--[^\n]*", re.MULTILINE)
+# A part's header that says nothing of the part, with the blank line; ASCII, since 8-bit headers are told.
+_NOTHING_SAID = re.compile(rb"(?:(?!content-)[!-9;-~]{1,200}+:[\t -~]*+(?:\n[\t ][\t -~]*+)*+\n)*+\n", re.IGNORECASE)
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=\s]")
-_BASE64_LINE = re.compile(rb"[A-Za-z0-9+/=\s]*\Z")
+_SEMICOLONS = re.compile(r";(?:\s*+;)*+")
+_WHOLE_BYTES = re.compile(rb"[^\n]{3,}")  # a shorter line of uuencoded data has not one
+_UUENCODED = re.compile(rb".[ -`\r]*+", re.DOTALL)
+_BASE64_LINE = re.compile(rb"\n(?=[^\n]{41})[A-Za-z0-9+/= \t\r\f\v]*+(?:\n|\Z)")
 
 
 class Part(NamedTuple):
@@ -36,7 +42,7 @@ class _Open:
     """A multipart whose closing line has not come."""
 
     delimiter: bytes
-    type: str
+    within: tuple[str, ...]  # its type, behind those of the multiparts around it
     start: int = -1  # where the current child begins; -1 within the preamble
 
 
@@ -49,13 +55,15 @@ class _Walk:
     defects: dict[str, None] = field(default_factory=dict)
     stack: list[_Open] = field(default_factory=list)
     places: dict[bytes, int] = field(default_factory=dict)  # delimiter -> depth
+    ahead: list[tuple[int, bytes]] = field(default_factory=list)  # a heap: where each delimiter's next line begins
+    multiparts: int = 0  # opened so far
 
 
 def leaves(headers: header.Headers, body: bytes) -> tuple[list[Part], list[str]]:
     """Every part that is no multipart, in order, and what is wrong with the structure.
 
-    message/rfc822 is a leaf: what somebody forwards is not what he says. What lies deeper than MAX_DEPTH or
-    behind MAX_PARTS is left where it is, in the raw mail.
+    message/rfc822 is a leaf: what somebody forwards is not what he says. What lies behind MAX_PARTS
+    or in more than MAX_MULTIPARTS is left where it is, in the raw mail.
     """
     kind, parameters = content_type(headers)
     boundary = parameters.get("boundary", "")
@@ -64,22 +72,31 @@ def leaves(headers: header.Headers, body: bytes) -> tuple[list[Part], list[str]]
         part, more = _leaf(headers, kind, parameters, body, ())
         return [part], defects + more
     walk = _Walk(body)
-    _push(walk, boundary, kind)
-    for dashes in _DASHES.finditer(body):
-        line = dashes.group().rstrip(b" \t")
+    _push(walk, boundary, kind, 0)
+    done = 0
+    last = None
+    while walk.ahead:
+        here = start, delimiter = heapq.heappop(walk.ahead)
+        if delimiter not in walk.places or here == last:  # closed, or open twice
+            continue
+        last = here
+        _look_ahead(walk, delimiter, start + 1)
+        if start < done:  # another delimiter begins in the same way
+            continue
+        done = body.find(b"\n", start) + 1 or len(body)
+        line = body[start:done].rstrip(b" \t\n")
         depth = walk.places.get(line)
         closing = depth is None and line.endswith(b"--")
         if closing:
             depth = walk.places.get(line[:-2])
         if depth is None:
             continue
-        _close(walk, depth, dashes.start())
-        level = walk.stack[depth]
+        _close(walk, depth, start)
         if closing:
             _pop(walk)
         else:
-            level.start = min(dashes.end() + 1, len(body))
-            _open_child(walk, level.start)
+            walk.stack[depth].start = done
+            _open_child(walk, done)
         if len(walk.parts) >= MAX_PARTS:
             walk.defects[f"more than {MAX_PARTS} MIME parts"] = None
             break
@@ -94,10 +111,23 @@ def leaves(headers: header.Headers, body: bytes) -> tuple[list[Part], list[str]]
     return walk.parts, list(walk.defects)
 
 
-def _push(walk: _Walk, boundary: str, kind: str) -> None:
+def _push(walk: _Walk, boundary: str, kind: str, start: int) -> None:
+    """Open a multipart whose body begins at `start`."""
     delimiter = b"--" + boundary.encode("utf-8", "replace").rstrip(b" \t")
+    walk.multiparts += 1
     walk.places[delimiter] = len(walk.stack)
-    walk.stack.append(_Open(delimiter, kind))
+    walk.stack.append(_Open(delimiter, (*walk.stack[-1].within, kind) if walk.stack else (kind,)))
+    if walk.data.startswith(delimiter, start):
+        heapq.heappush(walk.ahead, (start, delimiter))
+    else:
+        _look_ahead(walk, delimiter, start)
+
+
+def _look_ahead(walk: _Walk, delimiter: bytes, start: int) -> None:
+    """Find the next line that begins with a delimiter: thousands that begin with other dashes cost nothing."""
+    found = walk.data.find(b"\n" + delimiter, start)
+    if found >= 0:
+        heapq.heappush(walk.ahead, (found + 1, delimiter))
 
 
 def _pop(walk: _Walk) -> None:
@@ -119,22 +149,25 @@ def _close(walk: _Walk, depth: int, end: int) -> None:
 def _emit(walk: _Walk, end: int) -> None:
     """Make a leaf of what lies between the last delimiter and `end`; the line end before it is the delimiter's."""
     level = walk.stack[-1]
-    if level.start < 0:
+    start = level.start
+    if start < 0:
         return
-    raw = walk.data[level.start : max(end - 1, level.start)]
     level.start = -1
-    headers, body, defects = header.read(raw)
-    if raw.startswith(b"\n"):
-        defects = []  # a part needs no header (RFC 2046 section 5.1)
+    end = max(end - 1, start)
+    if silent := _NOTHING_SAID.match(walk.data, start, min(end, start + MAX_SILENT)):
+        walk.parts.append(Part("text/plain", {}, "", "", walk.data[silent.end() : end], level.within))
+        return
+    headers, body, defects = header.read(walk.data[start:end])
     kind, parameters = content_type(headers)
-    within = tuple(one.type for one in walk.stack)
-    part, more = _leaf(headers, kind, parameters, body, within)
+    part, more = _leaf(headers, kind, parameters, body, level.within)
     walk.parts.append(part)
     walk.defects.update(dict.fromkeys(defects + more))
 
 
 def _open_child(walk: _Walk, start: int) -> None:
     """If the child that begins at `start` is itself a multipart, go into it."""
+    if walk.data.startswith(b"\n", start):
+        return  # a part needs no header (RFC 2046 section 5.1)
     dashes = walk.data.find(b"\n--", start)  # no header reaches beyond, nor does the search for its end
     head_end = walk.data.find(b"\n\n", start, dashes + 1 if dashes >= 0 else len(walk.data))
     window = walk.data[start:head_end] if head_end >= 0 else b""
@@ -143,11 +176,11 @@ def _open_child(walk: _Walk, start: int) -> None:
     kind, parameters = content_type(header.read(window)[0])
     if not kind.startswith("multipart/") or not parameters.get("boundary"):
         return
-    if len(walk.stack) >= MAX_DEPTH:
-        walk.defects[f"multiparts nested deeper than {MAX_DEPTH}"] = None
+    if walk.multiparts >= MAX_MULTIPARTS:
+        walk.defects[f"more than {MAX_MULTIPARTS} multiparts"] = None
         return
     walk.stack[-1].start = -1
-    _push(walk, parameters["boundary"], kind)
+    _push(walk, parameters["boundary"], kind, start)
 
 
 def _leaf(
@@ -186,7 +219,9 @@ def _parameters(value: str) -> tuple[str, dict[str, str]]:
     found: dict[str, str] = {}
     at = 0
     rest = rest[:20_000]
-    while at < len(rest) and len(found) < MAX_PARAMETERS:
+    for _ in range(MAX_PARAMETERS):
+        if at >= len(rest):
+            break
         name, equals, _ = rest[at : at + 120].partition("=")
         if not equals:
             at = _behind(rest, at)
@@ -205,8 +240,8 @@ def _parameters(value: str) -> tuple[str, dict[str, str]]:
 
 
 def _behind(text: str, at: int) -> int:
-    end = text.find(";", at)
-    return len(text) if end < 0 else end + 1
+    found = _SEMICOLONS.search(text, at)
+    return found.end() if found else len(text)
 
 
 def _value(text: str, at: int) -> tuple[str, int]:
@@ -265,8 +300,7 @@ def _base64(body: bytes) -> tuple[bytes, list[str]]:
     if found := _NOT_BASE64.search(body):
         start = body.rfind(b"\n", 0, found.start()) + 1
         rest = body[start:]
-        lines = rest.split(b"\n")
-        if any(len(line) > 40 and _BASE64_LINE.match(line) for line in lines[1:]):
+        if _BASE64_LINE.search(rest):
             body = _NOT_BASE64.sub(b"", body)  # noise among the lines
         else:
             body, behind = body[:start], rest
@@ -288,19 +322,13 @@ def _uuencoded(body: bytes) -> bytes:
     """Decode. A line that is shorter than it says gives what it has: the rest would be NUL, and make much of little."""
     chunks = []
     inside = False
-    for line in body.split(b"\n"):
+    for line in _WHOLE_BYTES.findall(body):
         if line.startswith(b"begin "):
             inside = True
         elif line.strip() == b"end":
             break
         elif inside and line.strip():
-            try:
-                data = binascii.a2b_uu(line)
-            except binascii.Error:  # it is longer than it says
-                width = (((line[0] - 32) & 63) * 4 + 5) // 3
-                try:
-                    data = binascii.a2b_uu(line[:width])
-                except binascii.Error:
-                    continue
-            chunks.append(data[: (len(line) - 1) * 3 // 4])
+            width = (((line[0] - 32) & 63) * 4 + 5) // 3  # it may be longer than it says
+            if _UUENCODED.fullmatch(line, 0, width):
+                chunks.append(binascii.a2b_uu(line[:width])[: (len(line) - 1) * 3 // 4])
     return b"".join(chunks) or body

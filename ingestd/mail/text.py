@@ -152,7 +152,7 @@ def read_answer(texts: Texts) -> Body:
 
 def unquoted(texts: list[list[str]]) -> list[str]:
     """The lines that no quote sign stands before."""
-    return [line for lines in texts for line in lines if line[:1] != ">"]
+    return [line for lines in texts for line in lines if not line or line[0] != ">"]
 
 
 def _apart(texts: Texts, text: str, lines: list[str] | None = None) -> diff.Split:

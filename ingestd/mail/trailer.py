@@ -1,19 +1,22 @@
 """Trailers as git and b4 read them: `Name: value` lines, the person apart, in patches and in answers."""
 
 import re
-from itertools import islice
+from itertools import chain, islice
 
-from ingestd.mail import address
+from ingestd.mail import address, limits
 from ingestd.mail.values import Trailer
 
-MAX_TRAILERS = 2_000
+MAX_TRAILERS = 2_000  # and one for each 40 characters beyond a hundred: an archive of 16,945 mails has 50 at most
 MAX_VALUE = 2_000
 MAX_FOLDS = 20
-MAX_LINES = 10_000  # that look like trailers
+MAX_LINES = 10_000  # that look like trailers, and one for each 20 characters beyond two hundred
 
-_NAME = r"\n([ \t\u00a0]{0,3}+)([A-Za-z][A-Za-z0-9-]{0,60}+)[ \t\u00a0]{0,3}+:(?!//)"
-_NAMED = re.compile(_NAME)
-_LINE = re.compile(_NAME + r"([^\n]{0,2000})")
+_INDENT, _WORD, _COLON = r"\n([ \t\u00a0]{0,3}+)", r"[A-Za-z][A-Za-z0-9-]{0,60}+", r"[ \t\u00a0]{0,3}+:(?!//)"
+_VALUE = r"([^\n]{0,2000})"
+_NAMED = re.compile(f"{_INDENT}({_WORD}){_COLON}")
+_LINE = re.compile(f"{_INDENT}({_WORD}){_COLON}{_VALUE}")
+# The same for names that end as those do that can count outside the last paragraph: -by, Cc, Fixes, Closes, Link.
+_KNOWN = re.compile(f"{_INDENT}({_WORD}(?<=[Bb][Yy]|[Cc][Cc]|[Ee][Ss]|[Nn][Kk])){_COLON}{_VALUE}")
 # Known names that take a person; every other name must end in -by to count outside the last paragraph.
 _PERSON = frozenset(("cc", "to", "from", "acked-for-mfd-by", "author", "fix-suggested-by", "thanks"))
 _ANSWER = ("fixes", "link", "closes")  # what counts in an answer beside -by trailers
@@ -33,12 +36,12 @@ def of_message(message: str) -> tuple[Trailer, ...]:
     block = is_block(message[start:].strip("\n"))
     low = message[:start].lower()
     above = "-by" in low or "cc" in low or "fixes" in low  # all that counts there
-    return _collect(message, start if block else len(message), 0 if above or not block else start, answer=False)
+    return _collect(message, start if block else None, 0 if above or not block else start, answer=False)
 
 
 def of_answer(text: str) -> tuple[Trailer, ...]:
     """Trailers that an answer gives: unquoted `...-by:` lines, and Fixes, Link and Closes that can be ones."""
-    return _collect(text, len(text), 0, answer=True)
+    return _collect(text, None, 0, answer=True)
 
 
 def may_answer(text: str) -> bool:
@@ -56,12 +59,15 @@ def is_block(paragraph: str) -> bool:
     return hits > 0 and (hits * 4 >= lines or hits + folded >= lines)
 
 
-def _collect(text: str, block: int, start: int, *, answer: bool) -> tuple[Trailer, ...]:
+def _collect(text: str, block: int | None, start: int, *, answer: bool) -> tuple[Trailer, ...]:
     """Trailers from the offset `start` on, in order; from `block` on every name counts, above it only known ones."""
     text = "\n" + text
+    block = len(text) if block is None else block
+    hits = chain(_KNOWN.finditer(text, start, block), _LINE.finditer(text, block))
+    most = limits.room(len(text), few=100, each=40, most=MAX_TRAILERS)
     found: list[Trailer] = []
     behind = 0
-    for hit in islice(_LINE.finditer(text, start), MAX_LINES):
+    for hit in islice(hits, limits.room(len(text), few=200, each=20, most=MAX_LINES)):
         if hit.start() + 1 < behind:
             continue
         indent, name, value = hit.groups()
@@ -72,7 +78,8 @@ def _collect(text: str, block: int, start: int, *, answer: bool) -> tuple[Traile
         if not _wanted(low, value, within=hit.start() >= block, answer=answer, indented=bool(indent)):
             continue
         behind = hit.end() + 1  # where the next line begins
-        for _ in range(MAX_FOLDS):
+        more = text[behind : behind + 1] in (" ", "\t") or (person and "@" not in value)
+        for _ in range(MAX_FOLDS if more else 0):
             end = text.find("\n", behind, behind + MAX_VALUE)
             line = text[behind:end] if end >= 0 else text[behind : behind + MAX_VALUE]
             if not ((person and _continues(value, line)) or _folds(line, low)):
@@ -80,7 +87,7 @@ def _collect(text: str, block: int, start: int, *, answer: bool) -> tuple[Traile
             value = f"{value} {line.strip()}"
             behind += len(line) + 1
         found.append(_trailer(name, value[:MAX_VALUE], person=person))
-        if len(found) >= MAX_TRAILERS:
+        if len(found) >= most:
             break
     return tuple(found)
 

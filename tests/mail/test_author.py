@@ -3,7 +3,7 @@
 import pytest
 from mails import diff, mail
 
-from ingestd.mail import address, header
+from ingestd.mail import address, author, header
 from ingestd.mail.parse import parse
 from ingestd.mail.values import Person
 
@@ -205,7 +205,7 @@ def test_a_quoted_from_in_an_answer_makes_no_author() -> None:
 
 
 def test_people_are_counted_over_all_fields_of_a_kind() -> None:
-    cc = "".join(f"Cc: a{number}@x.org, b{number}@x.org\n" for number in range(address.MAX_PEOPLE))
+    cc = "".join(f"Cc: A <a{number}@x.org>, Bob Both <b{number}@x.org>\n" for number in range(address.MAX_PEOPLE))
     headers, _, _ = header.read(f"To: t@x.org\n{cc}\n".encode())
     assert [one.email for one in address.of_fields(headers, "to", "cc")][:3] == ["t@x.org", "a0@x.org", "b0@x.org"]
     assert len(address.of_fields(headers, "to", "cc")) == address.MAX_PEOPLE
@@ -214,3 +214,31 @@ def test_people_are_counted_over_all_fields_of_a_kind() -> None:
 def test_of_angles_up_to_the_next_comma_the_last_one_counts() -> None:
     people = address.people("A <a@x> <b@x>, <c@x> <d, e@x> <f@x>, g@x")
     assert [one.email for one in people] == ["b@x", "f@x", "g@x"]
+
+
+@pytest.mark.parametrize(
+    ("value", "people"),
+    [
+        ('"A, (B" <a@x>, "C\\", D" <c@x>', ["a@x", "c@x"]),
+        ('"A <a@x>, B <b@x>', ["a@x", "b@x"]),
+        ("a@x (A, (B, C), D), b@x", ["a@x", "b@x"]),
+        ("a@x ((A, B)), b@x (C) (D, E)", ["a@x", "b@x"]),
+        ('<"a,b"@x>, c@x', ['"a,b"@x', "c@x"]),
+        ('a@x "' + "y" * 1000 + '", b@x', ["a@x", "b@x"]),
+    ],
+)
+def test_commas_in_quotes_and_comments_part_nobody(value: str, people: list[str]) -> None:
+    assert [one.email for one in address.people(value) if one.email] == people
+
+
+@pytest.mark.parametrize(
+    "copy", ["Conan O'Brien", '"OBrien, Conan"', '"Conan \\O\'Brien"', "=?utf-8?q?Conan_O'Brien?="]
+)
+def test_a_munged_author_is_found_among_the_copies(copy: str) -> None:
+    headers, _, _ = header.read(f"From: Conan O'Brien via demo <d@x>\nCc: Bob <b@x>, {copy} <c@x>\n\n".encode())
+    assert author.of_header(headers, "demo").submitter.email == "c@x"
+
+
+def test_the_first_places_of_a_field_count() -> None:
+    assert address.person("a," * (address.MAX_BEFORE - 1) + "a@x").email == "a@x"
+    assert address.person("a," * address.MAX_BEFORE + "a@x").email == ""

@@ -64,7 +64,8 @@ FILES = (
 PROSE = (
     "---\n", "_\n", "> a\n", "From: a\n", "A: b\n", "a:\n", " f | 2 +-\n", "a-by: b@c\n", "Cc: a@b\n", "Link: http://a\n",
     "Fixes: 0123456\n", "base-commit: 0123456\n", "Based-on: <a@b>\n", "-8<-\n", "On a wrote:\n", "A (1):\n  b\n",
-    "\0\n", "x", "d\n\n",
+    "\0\n", "x", "d\n\n", "change-id: a-b\n", "Supersedes: a@b\n", "Supersedes: a@b\na-by:\n", "Cc: a\n", "From:\n",
+    "Reviewed-by: C,\n", "Reviewed-by:\x1bA <a@\">\n", "Message-ID: <\n", " f | 2 +-\nFrom: a\n", "on-id:\n",
 )  # fmt: skip
 TAGS = ("<p>", "<b>", "<br>", "<pre>", "<script>", "<style></style>", "<!---->", "<", "&lt;", "<b>a", "<p>\n")
 FIELDS = (
@@ -82,11 +83,12 @@ FIELDS = (
 VALUES = (
     "a@b, ", "A <a@b>, ", ",", ";", "(", "()", '"', '""', "<", "<>", "<a@b> ", "=?", "=?utf-8?q?a?= ",
     "=?utf-8?b?YQ==?=", "a ", "[a] ", "Re: ", "a;b=c;", "a*0=b;", "\n ",
+    '" <', '"\\ ', '<"a",', "(a", "(()", "(a),", "a at b ", "@ ", "[: ", "v ", "1/2 ", ",=?utf-8?q?a?= ", ',""', ";=?",
 )  # fmt: skip
 TRANSFERS = {
     "quoted-printable": ("=41", "=\n", "=0A", "a\n"),
     "base64": ("QQ==", "Q\n", "CgoK", "!"),
-    "x-uuencode": ("!00\n", "M\n", "begin 644 x\n"),
+    "x-uuencode": ("!00\n", "M\n", "| a\n", "\n", "begin 644 x\n"),
 }
 MUNGED = "Ann via demo <demo@example.org>"
 
@@ -120,15 +122,20 @@ def shapes(size: int) -> dict[str, bytes]:
         for value in VALUES:
             found[f"{value!r} in {field}"] = _body("Text.\n", (field, _times(value, size)), author=MUNGED)
         found[f"many {field}"] = _times(f"{field}: a@b\n", size).encode() + _body("Text.\n", author=MUNGED)
-    for line in ("a:\n", "a\n", " \n", "a :\n", ">From \n"):
+    for line in ("a:\n", "a\n", " \n", "a :\n", ">From \n", "=\n", "S>\n"):
         found[f"{line!r} among the headers"] = b"A: b\n" + _times(line, size).encode() + _body("Text.\n")
-    for line in ("--b\n", "--b--\n", "--c\n", "--\n", "-- \n", "--b\n\n--c\n"):
+    multipart = "Content-Type: multipart/mixed; boundary=c\n\n"
+    for line in (
+        "--b\n", "--b--\n", "--c\n", "--\n", "-- \n", "--bc\n", "--b\n\n--c\n", "--b\n\na\n", "--b\nFrom: a\n\n",
+        "--b\nContent-Type: text/html\n\n", f"--b\n{multipart}", f"--b\n{multipart}--c--\n",
+    ):  # fmt: skip
         found[f"{line!r}, MIME"] = _body(_times(line, size), ("Content-Type", "multipart/mixed; boundary=b"))
     for encoding, pieces in TRANSFERS.items():
         for piece in pieces:
             text = ("begin 644 x\n" if encoding == "x-uuencode" else "") + _times(piece, size)
             found[f"{piece!r}, {encoding}"] = _body(text, ("Content-Transfer-Encoding", encoding))
     found["no charset's bytes"] = _body("") + b"\xff\n" * (size // 2)
+    found["many bytes of no charset"] = _body("") + b"\xc3\xff\xfe\x80\n" * (size // 5)
     found["ordinary files"] = _body(_times(made("dir/file.c"), size))
     return found
 

@@ -183,3 +183,21 @@ def test_more_fields_than_anybody_needs_are_cut_with_a_defect() -> None:
 )
 def test_any_header_decodes(pieces: list[str]) -> None:
     header.one_line("".join(pieces)).encode("utf-8")
+
+
+def test_a_header_of_more_fields_than_are_looked_at_first() -> None:
+    fields = b"".join(b"X-%d: y\n z\n" % number for number in range(3 * header.FIRST))
+    for before in (0, 10, header.FIRST - 1, header.FIRST, 2 * header.FIRST):
+        lines = fields.split(b"\nX")
+        head = b"\nX".join(lines[:before]) + b"\n" if before else b""
+        for mbox in (b"", b"From a@b Mon\n"):
+            read, rest, defects = header.read(mbox + head + b"no field\nA: b\n\ntext\n")
+            assert (len(read.fields), rest) == (before, b"no field\nA: b\n\ntext\n")
+            assert defects == (["header ends without a blank line"] if before else ["no header"])
+    read, rest, defects = header.read(fields + b"\ntext\n")
+    assert (len(read.fields), rest, defects) == (3 * header.FIRST, b"text\n", [])
+
+
+def test_so_many_encoded_words_are_read() -> None:
+    read = header.decode("=?utf-8?q?a?= " * (header.MAX_WORDS + 1))
+    assert read == "a" * header.MAX_WORDS + " =?utf-8?q?a?= "

@@ -8,7 +8,7 @@ import quopri
 import pytest
 from mails import diff
 
-from ingestd.mail import charset, markup, mime, text
+from ingestd.mail import charset, header, markup, mime, text
 from ingestd.mail.parse import parse
 from ingestd.mail.values import Kind
 
@@ -116,7 +116,7 @@ def test_depth_and_number_are_bounded() -> None:
     for depth in range(5000):
         deep += b"--b%d\nContent-Type: multipart/mixed; boundary=b%d\n\n" % (depth, depth + 1)
     mail = parse(deep + b"--b5000\n\nbottom\n")
-    assert f"multiparts nested deeper than {mime.MAX_DEPTH}" in mail.defects
+    assert f"more than {mime.MAX_MULTIPARTS} multiparts" in mail.defects
     many = parse(HEAD + b"Content-Type: multipart/mixed; boundary=b\n\n" + b"--b\n\nx\n" * 20_000)
     assert f"more than {mime.MAX_PARTS} MIME parts" in many.defects
     assert many.content
@@ -336,3 +336,44 @@ def test_a_diff_that_only_says_it_is_flowed_stays_as_it_is() -> None:
     plain = BODY.replace(" one", " \tone")
     mail = parse(_single(plain.encode(), "text/plain; format=flowed"))
     assert mail.diff == diff("f").replace(" one", " \tone")
+
+
+def test_delimiters_that_begin_alike_are_told_apart() -> None:
+    inner = "--b2\n\ntwo\n--b\n--b2 \n\nthree\n--b2--\n"
+    raw = HEAD.decode() + (
+        'Content-Type: multipart/mixed; boundary="b"\n\n--bb\n--b\t\n\none\n--b\n'
+        f"Content-Type: multipart/mixed; boundary=b2\n\n{inner.replace('--b' + chr(10), '--b22' + chr(10))}"
+        "--b\nFrom: a\n\nfour\n--b--\n"
+    )
+    headers, body, _ = header.read(raw.encode())
+    parts, defects = mime.leaves(headers, body)
+    assert [part.data for part in parts] == [b"one", b"two\n--b22", b"three", b"four"]
+    assert [len(part.within) for part in parts] == [1, 2, 2, 1]
+    assert defects == []
+
+
+def test_multiparts_may_have_the_same_boundary() -> None:
+    within = "--b\nContent-Type: multipart/mixed; boundary=c\n\n--c\n\n{}\n--c--\n"
+    raw = f"Content-Type: multipart/mixed; boundary=b\n\n{within.format(1)}{within.format(2)}--b--\n"
+    headers, body, _ = header.read(raw.encode())
+    assert [part.data for part in mime.leaves(headers, body)[0]] == [b"1", b"2"]
+
+
+def test_a_part_whose_header_says_nothing_of_it_is_text() -> None:
+    for head, data, defects in (
+        ("", b"x", []),
+        ("From: a\nX-A: b\n c\n", b"x", []),
+        ("Content-Language: en\n", b"x", []),
+        ("From: \u00fc\n", b"x", ["8-bit header"]),
+        ("no field\n", b"no field\n\nx", ["no header"]),
+    ):
+        raw = f"Content-Type: multipart/mixed; boundary=b\n\n--b\n{head}\nx\n--b--\n"
+        headers, body, _ = header.read(raw.encode())
+        (part,), wrong = mime.leaves(headers, body)
+        assert (part.type, part.data, wrong) == ("text/plain", data, defects)
+
+
+def test_so_many_parameters_are_read() -> None:
+    value = "text/plain" + "; ;" * 500 + " a=b" + ";c" * mime.MAX_PARAMETERS + ";d=e"
+    headers, _, _ = header.read(f"Content-Type: {value}\n\n".encode())
+    assert mime.content_type(headers) == ("text/plain", {"a": "b"})

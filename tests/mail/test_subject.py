@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestd.mail.subject import parse
+from ingestd.mail.subject import MAX_TEXT, parse
 
 # reference: Patchwork's own answers for these
 PATCHWORK = [
@@ -157,3 +157,7 @@ def test_any_subject_is_read(text: str) -> None:
     assert subject.version >= 0
     assert len(subject.name) <= 255
     assert (subject.number is None) == (subject.total is None)
+
+
+def test_so_much_of_a_subject_is_read() -> None:
+    assert parse("x" * 2 * MAX_TEXT).text == "x" * MAX_TEXT
