@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
 from ingestd.mail import limits
@@ -51,17 +51,13 @@ class Diff:
 
     text: str
     lines: list[str]  # without line ends
+    marks: str  # the first character of each line, as `marks_of` tells
     hunks: dict[int, Hunk]  # index of the line with the hunk's header -> hunk
 
     @property
     def whole(self) -> bool:
         """Every hunk has the lines that its header counts."""
         return all(hunk.plain for hunk in self.hunks.values())
-
-    @cached_property
-    def marks(self) -> str:
-        """The first character of each line, as `marks_of` tells."""
-        return marks_of(self.lines)
 
 
 _Counts = tuple[str, int, int]  # of a hunk's header: `Hunk.size`, lines of the old and of the new file
@@ -85,9 +81,7 @@ class Split(NamedTuple):
     message: str  # what stands above the diff
     tail: str  # what stands among and below the diff, signature and footer too
     diff: Diff | None
-    unread: bool = (
-        False  # it has more pieces than a text of its size may have: the last ones stand in `tail` or `message`
-    )
+    unread: bool = False  # pieces are left, more than a text of its size has; they stand in `tail` or `message`
 
 
 def first_mark(text: str) -> int:
@@ -110,11 +104,11 @@ def split(text: str, lines: list[str] | None = None) -> Split:
     start = first_mark(text)
     if start < 0:
         return Split(text, "", None)
-    splitter = _Splitter(text[start:].split("\n") if lines is None else lines[text.count("\n", 0, start) :])
+    lines = text[start:].split("\n") if lines is None else lines[text.count("\n", 0, start) :]
+    splitter = _Splitter(lines, len(text) - start)
     splitter.run()
     message, tail = splitter.texts()
-    found = Diff(_text(splitter.out), splitter.out, splitter.found) if splitter.out else None
-    return Split(text[:start] + message, tail, found, splitter.unread)
+    return Split(text[:start] + message, tail, splitter.diff(), splitter.unread)
 
 
 def marks_of(lines: list[str]) -> str:
@@ -133,34 +127,28 @@ def sign(lines: list[str], marks: str, at: int) -> int:
     return at
 
 
-def unread(text: str) -> Diff:
-    """A diff of which nothing is known but its text."""
-    return Diff(text, text.removesuffix("\n").split("\n"), {})
-
-
 def _text(lines: list[str]) -> str:
     return "\n".join(lines) + "\n" if lines else ""
 
 
 class _Splitter:
-    """The state machine. `out` is the diff, `said` the message, `held` the lines that may be either."""
+    """The state machine. Of the lines above `at`, those from `open` on may be the diff's or the message's."""
 
-    def __init__(self, lines: list[str]) -> None:
+    def __init__(self, lines: list[str], size: int) -> None:
         self.lines = lines
         self.marks = marks_of(lines)
-        self.at = 0
-        self.out: list[str] = []
-        self.said: list[str] = []
-        self.above = -1  # how many lines of `said` stand above the diff
-        self.held: list[str] = []
+        self.at = self.open = 0
+        self.runs: list[tuple[int, int]] = []  # where the diff's lines begin and end, in order
+        self.size = 0  # how many there are
         self.state = _TEXT
         self.hunks = 0
         self.headers = _Headers()
         self.found: dict[int, Hunk] = {}
         self.next_diff = self.next_signature = -1  # as far as binary data has looked
         self.steps = 0
-        # A step is a line, a run of quiet lines, or a file with its hunks. No step of git's takes fewer characters.
-        self.most = limits.room(sum(map(len, lines)) + len(lines), few=100, each=16)
+        # A step is a line, a run of quiet lines, or a file with its hunks. Where names have eight letters or more, no
+        # step of git's takes fewer characters.
+        self.most = limits.room(size, few=60, each=20)
         self.unread = False
 
     def run(self) -> None:
@@ -173,35 +161,37 @@ class _Splitter:
             self.steps += 1
             self.at += 1
         self.unread = self.at < len(lines)
-        self.said += self.held + lines[self.at :]
-        self.held = []
 
     def texts(self) -> tuple[str, str]:
-        above = len(self.said) if self.above < 0 else self.above
-        return _text(self.said[:above]), _text(self.said[above:])
+        """What stands above the diff, and what among and below it."""
+        above = self.runs[0][0] if self.runs else len(self.lines)
+        tail: list[str] = []
+        for (_, end), (start, _) in pairwise([*self.runs, (len(self.lines), 0)]):
+            tail += self.lines[end:start]
+        return _text(self.lines[:above]), _text(tail)
 
-    def _free(self) -> None:
-        """Everything held belongs to the diff."""
-        if self.above < 0:
-            self.above = len(self.said)
-        if self.held:
-            self.out += self.held
-            self.held = []
+    def diff(self) -> Diff | None:
+        if not self.runs:
+            return None
+        lines: list[str] = []
+        for start, end in self.runs:
+            lines += self.lines[start:end]
+        marks = "".join([self.marks[start:end] for start, end in self.runs])
+        return Diff(_text(lines), lines, marks, self.found)
 
-    def _take(self, line: str) -> None:
-        """Everything held and this line belong to the diff."""
-        self._free()
-        self.out.append(line)
+    def _take(self, end: int) -> None:
+        """All lines from `open` to `end` belong to the diff."""
+        start = self.open
+        if self.runs and self.runs[-1][1] == start:
+            self.runs[-1] = (self.runs[-1][0], end)
+        elif end > start:
+            self.runs.append((start, end))
+        self.size += end - start
+        self.open = end
 
-    def _hold(self, line: str, state: int) -> None:
-        self.held.append(line)
-        self.state = state
-
-    def _say(self, line: str) -> None:
-        """Everything held and this line belong to the message."""
-        self.said += self.held
-        self.held.clear()
-        self.said.append(line)
+    def _say(self) -> None:
+        """All lines from `open` to this one belong to the message."""
+        self.open = self.at + 1
         self.state = _TEXT
 
     def _file(self) -> bool:
@@ -211,7 +201,6 @@ class _Splitter:
         hunk = self._first_hunk(self.at)
         if not hunk:
             return False
-        self._free()
         self._hunks(hunk)
         return True
 
@@ -224,25 +213,21 @@ class _Splitter:
             return 0
         return at + 2 if self.headers[lines[at + 2]] else 0
 
-    def _quiet(self) -> list[str]:
-        """This line, which says nothing of a diff, and all that follow it and don't either, passed by as a whole."""
-        start = self.at
-        end = sign(self.lines, self.marks, start)
-        self.at = end - 1
-        return self.lines[start:end]
+    def _pass(self) -> None:
+        """Go to the last of the lines that say nothing of a diff, this one and all that follow it."""
+        self.at = sign(self.lines, self.marks, self.at + 1) - 1
 
     def _text(self, line: str) -> None:
-        if line[:4] not in _SIGNS:
-            self.said += self._quiet()
-        elif line.startswith("--- "):
-            self._hold(line, _OLD)
+        if line.startswith("--- "):
+            self.state = _OLD
         elif line.startswith(("diff ", "Index: ")) and self._opens():
-            self._hold(line, _SUSPECT)
+            self.state = _SUSPECT
         elif line.startswith("*** ") and self._opens_context():
-            self._take(line)
+            self._take(self.at + 1)
             self.state = _CONTEXT
         else:
-            self.said.append(line)
+            self._pass()
+            self._say()
 
     def _opens(self) -> bool:
         """Does a diff's header follow? git's own line needs no proof; mailers fold long ones in two."""
@@ -256,52 +241,46 @@ class _Splitter:
         return len(below) == 2 and below[0].startswith("--- ") and below[1].startswith(_CONTEXT_RULE)
 
     def _suspect(self, line: str) -> None:
-        if line[:4] not in _SIGNS:
-            self.held += self._quiet()
-        elif line.startswith("diff "):
-            self.held.append(line)
-        elif line.startswith("--- "):
-            self._hold(line, _OLD)
+        if line.startswith("--- "):
+            self.state = _OLD
         elif line.startswith(_EXTENDED):
-            self._hold(line, _HEADER)
+            self.state = _HEADER
         elif line.startswith(("Binary files ", "Files ")) and line.endswith(" differ") and self._under_git():
-            self._take(line)
+            self._take(self.at + 1)
         elif line.startswith("*** ") and self._opens_context():
-            self._take(line)
+            self._take(self.at + 1)
             self.state = _CONTEXT
         else:
-            self._hold(line, _SUSPECT)
+            self._pass()
 
     def _under_git(self) -> bool:
-        return any(line.startswith("diff ") for line in self.held[-4:])
+        return any(line.startswith("diff ") for line in self.lines[max(self.open, self.at - 4) : self.at])
 
     def _old(self, line: str) -> None:
         if line.startswith("+++ "):
-            self._hold(line, _HUNKS)
+            self.state = _HUNKS
         elif self.hunks:
-            self._hold(line, _SUSPECT)
+            self.state = _SUSPECT
         else:
-            self._say(line)
+            self._say()
 
     def _hunk(self, line: str) -> None:
-        counts = self.headers[line]
-        if counts:
-            self._free()
+        if self.headers[line]:
             self._hunks(self.at)
         elif line.startswith("--- "):
-            self._take(line)
+            self._take(self.at + 1)
             self.state = _OLD
         elif line.startswith("\\ No newline at end of file") and self.hunks:
-            self._take(line)
+            self._take(self.at + 1)
         elif self.hunks:
-            self._hold(line, _SUSPECT)
+            self.state = _SUSPECT
         else:
-            self._say(line)
+            self._say()
 
     def _hunks(self, hunk: int) -> None:
         """Take all lines down to this hunk, and all hunks and usual files that follow; hunks' counts are trusted."""
         lines, marks = self.lines, self.marks
-        behind = len(self.out) - self.at  # how far a line's place in the diff is from its place in the text
+        behind = self.size - self.open  # how far a line's place in the diff is from its place in the text
         at = self.at
         while hunk and self.steps < self.most and (counts := self.headers[lines[hunk]]):
             first = hunk + 1
@@ -315,7 +294,7 @@ class _Splitter:
                 self.steps += _ODD
             self.found[hunk + behind] = Hunk(size, at + behind, added, removed, remarks, plain)
             hunk = at if marks[at : at + 1] == "@" else self._first_hunk(at)
-        self.out += lines[self.at : at]
+        self._take(at)
         self.at = at - 1
 
     def _plain_end(self, start: int, old: int, new: int) -> int:
@@ -369,26 +348,25 @@ class _Splitter:
         return sum(line.startswith("\\ No newline at end of file") for line in self.lines[start:end])
 
     def _header(self, line: str) -> None:
+        self.state = _SUSPECT
         if line.startswith(_EXTENDED):
-            self._take(line)
+            self._take(self.at + 1)
+            self.state = _HEADER
         elif line.startswith("--- "):
-            self._take(line)
+            self._take(self.at + 1)
             self.state = _OLD
         elif line.startswith("GIT binary patch"):
-            self._take(line)
+            self._take(self.at + 1)
             self.state = _BINARY
         elif line.startswith("Binary files ") and line.endswith(" differ"):
-            self._take(line)
-            self.state = _SUSPECT
-        else:
-            self._hold(line, _SUSPECT)
+            self._take(self.at + 1)
 
-    def _binary(self, line: str) -> None:
+    def _binary(self, _: str) -> None:
         end = self._data_end()
         if end == self.at:
-            self._hold(line, _SUSPECT)
+            self.state = _SUSPECT
         else:
-            self.out += self.lines[self.at : end]
+            self._take(end)
             self.at = end - 1
 
     def _data_end(self) -> int:
@@ -411,9 +389,9 @@ class _Splitter:
         while at < len(self.lines) and self.marks[at] in _CONTEXT_MARKS and self.lines[at] != "-- ":
             at += 1
         if at > start:
-            self.out += self.lines[start:at]
+            self._take(at)
             self.at = at - 1
         elif line.startswith(("diff ", "Index: ", "=====", "Only in ")):
-            self._take(line)
+            self._take(self.at + 1)
         else:
-            self._hold(line, _SUSPECT)
+            self.state = _SUSPECT

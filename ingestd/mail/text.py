@@ -32,6 +32,7 @@ class Texts:
     other: list[bytes] = field(default_factory=list)
     charset: str | None = None
     lossy: bool = False
+    splits: dict[str, diff.Split] = field(default_factory=dict)  # of each text that was taken apart
     defects: dict[str, None] = field(default_factory=dict)
 
 
@@ -157,7 +158,9 @@ def unquoted(texts: list[list[str]]) -> list[str]:
 
 def _apart(texts: Texts, text: str, lines: list[str] | None = None) -> diff.Split:
     """A text's message and diff; that some of it was not looked at becomes a defect."""
-    split = diff.split(text, lines)
+    split = texts.splits.get(text)  # a message that turns out to be an answer is read again
+    if split is None:
+        split = texts.splits[text] = diff.split(text, lines)
     if split.unread:
         texts.defects["too many small pieces for a diff"] = None
     return split

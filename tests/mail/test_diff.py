@@ -148,12 +148,12 @@ def test_text_between_files_does_not_end_the_diff() -> None:
 @pytest.mark.parametrize(
     "file",
     [
-        "diff --git a/f b/f\nold mode 100644\nnew mode 100755\n",
-        "diff --git a/f b/g\nsimilarity index 100%\nrename from f\nrename to g\n",
-        "diff --git a/f b/f\nnew file mode 100644\nindex 0000000..e69de29\n",
-        "diff --git a/f b/f\nindex 1111111..2222222 100644\nBinary files a/f and b/f differ\n",
+        "diff --git a/dir/file b/dir/file\nold mode 100644\nnew mode 100755\n",
+        "diff --git a/dir/file b/dir/gile\nsimilarity index 100%\nrename from dir/file\nrename to dir/gile\n",
+        "diff --git a/dir/file b/dir/file\nnew file mode 100644\nindex 0000000..e69de29\n",
+        "diff --git a/dir/file b/dir/file\nindex 111..222 100644\nBinary files a/dir/file and b/dir/file differ\n",
         "--- f\n+++ f\n@@ -1 +1 @@\n-a\n+b\n",
-        "--- f\n+++ f\n@@ -9,5 +9,5 @@\n int f(void)\n {\n\n-\treturn 1;\n+\treturn 2;\n }\n",
+        "--- dir/file\n+++ dir/file\n@@ -9,5 +9,5 @@\n int f(void)\n {\n\n-\treturn 1;\n+\treturn 2;\n }\n",
     ],
 )
 def test_thousands_of_the_smallest_files_are_read(file: str) -> None:
