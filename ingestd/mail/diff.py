@@ -231,10 +231,13 @@ class _Splitter:
 
     def _opens(self) -> bool:
         """Does a diff's header follow? git's own line needs no proof; mailers fold long ones in two."""
-        line = self.lines[self.at]
-        if line.startswith("diff --git "):
+        if self.lines[self.at].startswith("diff --git "):
             return True
-        return any(below.startswith(_BELOW_OPENING) for below in self.lines[self.at + 1 : self.at + 3])
+        for below in self.lines[self.at + 1 : self.at + 3]:
+            if below.startswith(_BELOW_OPENING):
+                return True
+        self.steps += 1
+        return False
 
     def _opens_context(self) -> bool:
         below = self.lines[self.at + 1 : self.at + 3]

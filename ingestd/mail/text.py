@@ -145,8 +145,9 @@ def read_answer(texts: Texts) -> Body:
     lines = unquoted(texts.lines)
     own = "\n".join(lines)
     quotes = len(lines) < sum(map(len, texts.lines))
-    split = _apart(texts, own, lines) if quotes or diff.first_mark(own) < 0 else _apart(texts, whole)
-    if split.diff is not None and quotes:  # quoted lines are part of what stands around it
+    first = quotes or own in texts.splits or diff.first_mark(own) < 0  # else `whole` says the same
+    split = _apart(texts, own, lines) if first else _apart(texts, whole)
+    if split.diff is not None:  # quoted lines are part of what stands around it
         split = _apart(texts, whole)
     return Body(content or None, split.diff, own, split.message, split.tail, attached=False)
 

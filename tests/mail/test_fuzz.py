@@ -182,7 +182,6 @@ def test_no_mail_is_dear(fuzz_seed: int, fuzz_seconds: float, real: list[bytes])
         f"{above} of {count} mails of INGESTD_FUZZ_SEED={fuzz_seed}; mail {number} takes {worst:.1f} times "
         f"the median of {usual.median * 1e9:.1f} ns a byte"
     )
-    print(f"{len(dear)} timed again, {told}")  # pytest -rP shows it
     assert worst <= KNOWN, f"{told}:\n{fuzzer.mail(number)!r}"
     if worst > DEAREST:
         pytest.xfail(f"thousands of tiny lines (docs/known-issues.md): {told}")
