@@ -29,7 +29,7 @@ _REMOVED, _ADDED = re.compile("-+"), re.compile(r"\++")
 _CONTEXT_MARKS = frozenset("*!+- \\")
 _CONTEXT_RULE = "***************"
 
-_ODD = 3  # steps for a hunk whose lines have to be counted one by one
+_ODD = 4  # steps for a hunk whose lines have to be counted one by one
 
 _TEXT, _SUSPECT, _OLD, _HUNKS, _HEADER, _BINARY, _CONTEXT = range(7)
 
@@ -148,7 +148,7 @@ class _Splitter:
         self.steps = 0
         # A step is a line, a run of quiet lines, or a file with its hunks. Where names have eight letters or more, no
         # step of git's takes fewer characters.
-        self.most = limits.room(size, few=60, each=20)
+        self.most = limits.room(size, few=40, each=20)
         self.unread = False
 
     def run(self) -> None:

@@ -165,18 +165,22 @@ class _PatchId:
         """Take lines of a file's header, all but the index line; or the two that name the file above its hunks."""
         marks, start = self.marks, self.at
         end = _end(_HEADER, marks, start, self._stop())
-        lines = self.lines[start:end]
-        if marks.count("i", start, end):
-            told = [line for line in lines if line.startswith("index ") and ".." in line]
-            self.index = told[-1] if told else self.index
-            lines = [line for line in lines if not line.startswith("index ")]
         if end == start and marks[start : start + 3] == "-+@" and self.lines[start].startswith("--- "):
             end = start + 2
-            lines = self.lines[start:end]
             self.before = self.after = 0
-        self.pending += lines
         self.at = end
-        return end > start
+        if end == start:
+            return False
+        index = marks.find("i", start, end)
+        while index >= 0:
+            line = self.lines[index]
+            if line.startswith("index "):
+                self.pending += self.lines[start:index]
+                start = index + 1
+                self.index = line if ".." in line else self.index
+            index = marks.find("i", index + 1, end)
+        self.pending += self.lines[start:end]
+        return True
 
     def _hunk(self) -> bool:
         """Take the hunk that begins here where its lines are as git writes them: its header needs no second reading."""
