@@ -12,6 +12,7 @@ _HEADER = re.compile(
     r"diff --git a/([^\s\"]{1,4000}) b/\1\n(?:(new|deleted) file mode \d+\n)?"
     r"index ([0-9a-f]{4,64})\.\.([0-9a-f]{4,64})(?: \d+)?"
 )
+_HEADER_LINES = (0, 4, 5)  # none between two hunks of a file
 _NAMING = re.compile(r"\n(?:---|\+\+\+) ")  # a line that looks like a file's name
 _CHANGES = {None: Change.MODIFY, "new": Change.ADD, "deleted": Change.DELETE}
 _NOTHING = "/dev/null"
@@ -33,7 +34,7 @@ def read(diff: Diff) -> Reading | None:
     a line end at the end of each; no line of a hunk looks like a file's name.
     """
     lines, hunks = diff.lines, diff.hunks
-    if not diff.whole or "\r" in diff.text:
+    if not _usual(diff):
         return None
     hashed: list[str] = []
     found: list[File] = []
@@ -69,6 +70,16 @@ def read(diff: Diff) -> Reading | None:
     text = "\n".join(hashed).rstrip() + "\n"
     digest = hashlib.sha1(text.encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
     return Reading(digest, (total % (1 << 160)).to_bytes(20, "little").hex(), tuple(found))
+
+
+def _usual(diff: Diff) -> bool:
+    """Is every hunk whole, and as far behind the one before it as a file's usual header is long?"""
+    at = 0
+    for first, hunk in diff.hunks.items():
+        if not hunk.plain or first - at not in _HEADER_LINES:
+            return False
+        at = hunk.end
+    return at == len(diff.lines) and "\r" not in diff.text
 
 
 def _digest(lines: list[str]) -> int:

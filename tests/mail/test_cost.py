@@ -6,9 +6,7 @@ parser leaves such mails to it. Times are told by a long test.
 
 import gc
 import random
-import statistics
 import sys
-import time
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -19,13 +17,13 @@ from mails import mail
 from ingestd.mail.parse import parse
 
 from . import corpus
+from .usual import DEAREST, ROUNDS, Usual
 
 if TYPE_CHECKING:
     from _typeshed import TraceFunction
 
 SIZE = 200_000
 MOST = 75  # instructions a byte
-DEAREST, KNOWN = 10, 40  # times the median's time a byte: as in test_fuzz
 
 FILE = "diff --git a/f b/f\nindex 1111111..2222222 100644\n--- a/f\n+++ b/f\n"
 SMALL = f"{FILE}@@ -1 +1 @@\n-a\n+b\n"
@@ -169,28 +167,13 @@ def test_no_shape_takes_many_instructions() -> None:
 
 @pytest.mark.long
 def test_no_shape_takes_long() -> None:
-    """At most DEAREST times the time a byte of ordinary mails; where not, pytest -rx tells the dearest."""
-    usual = [raw for _, raw in random.Random(1).sample(list(corpus.aspeed()), 400)]
+    """At most DEAREST times the time a byte of ordinary mails."""
     gc.collect()
     gc.disable()
     try:
-        median = statistics.median(_seconds(raw) / len(raw) for raw in usual)
-        costs = {name: _seconds(raw) / len(raw) / median for name, raw in shapes(SIZE).items()}
+        usual = Usual([raw for _, raw in random.Random(1).sample(list(corpus.aspeed()), 400)])
+        dear = {name: raw for name, raw in shapes(SIZE).items() if usual.times(raw, 2) > DEAREST}
+        costs = {name: round(usual.times(raw, 4 * ROUNDS), 1) for name, raw in dear.items()}
     finally:
         gc.enable()
-    dear = sorted(((round(cost, 1), name) for name, cost in costs.items() if cost > DEAREST), reverse=True)
-    told = "\n".join(f"{cost} times: {name}" for cost, name in dear)
-    assert not dear or dear[0][0] <= KNOWN, told
-    if dear:
-        pytest.xfail(
-            f"{len(dear)} of {len(costs)} shapes (docs/known-issues.md), median {median * 1e9:.1f} ns a byte\n{told}"
-        )
-
-
-def _seconds(raw: bytes) -> float:
-    best = float("inf")
-    for _ in range(3):
-        started = time.process_time()
-        parse(raw)
-        best = min(best, time.process_time() - started)
-    return best
+    assert {name: times for name, times in costs.items() if times > DEAREST} == {}

@@ -6,9 +6,7 @@ lines that still fails so; paste these into a regression test. CONTRIBUTING.md s
 
 import gc
 import random
-import statistics
 import time
-from collections.abc import Sequence
 
 import pytest
 from mails import mail
@@ -18,11 +16,7 @@ from ingestd.mail.parse import parse
 
 from . import corpus, sound
 from .fuzzer import Fuzzer, made_up
-
-SMALLEST = 4_096  # bytes; a shorter mail may take as long as one of this size
-DEAREST = 10  # times what a byte costs in the median
-KNOWN = 40  # times; what mails of the known issue stay below, and nothing that is not linear does
-ROUNDS = 5
+from .usual import DEAREST, ROUNDS, Usual, cost
 
 
 def _wrong(raw: bytes) -> str | None:
@@ -56,34 +50,6 @@ def _smaller(raw: bytes) -> bytes:
                 at += chunk
         chunk //= 2
     return b"\n".join(lines)
-
-
-def _cost(raw: bytes, rounds: int = 1) -> float:
-    """CPU seconds a byte, the best of some rounds."""
-    best = float("inf")
-    for _ in range(rounds):
-        started = time.process_time()
-        parse(raw)
-        best = min(best, time.process_time() - started)
-    return best / max(len(raw), SMALLEST)
-
-
-class _Usual:
-    """Mails that cost as much a byte as the median does: the measure for others."""
-
-    def __init__(self, mails: Sequence[bytes]) -> None:
-        costs = sorted((_cost(raw, ROUNDS), raw) for raw in mails)
-        half = len(costs) // 2
-        self.mails = [raw for _, raw in costs[max(half - 3, 0) : half + 4]]
-        self.median = costs[half][0]
-
-    def times(self, raw: bytes, rounds: int) -> float:
-        """How many times the median's time a byte a mail takes. Both are timed in turn: the machine's pace changes."""
-        best = here = float("inf")
-        for _ in range(rounds):
-            best = min(best, _cost(raw))
-            here = min(here, statistics.median(_cost(usual) for usual in self.mails))
-        return best / here
 
 
 def _typical() -> list[bytes]:
@@ -162,12 +128,12 @@ def test_no_mail_is_dear(fuzz_seed: int, fuzz_seconds: float, real: list[bytes])
     gc.collect()
     gc.disable()  # it would charge one mail for the garbage of others
     try:
-        usual = _Usual(real[:400] or _typical())
+        usual = Usual(real[:400] or _typical())
         until = time.monotonic() + fuzz_seconds / 2
         count = 0
         while time.monotonic() < until:
             raw = fuzzer.mail(count)
-            if _cost(raw) > DEAREST * usual.median and (times := usual.times(raw, ROUNDS)) > DEAREST:
+            if cost(raw) > DEAREST * usual.median and (times := usual.times(raw)) > DEAREST:
                 dear.append((times, count))
             count += 1
             if count % 1_000 == 0:
@@ -178,10 +144,7 @@ def test_no_mail_is_dear(fuzz_seed: int, fuzz_seconds: float, real: list[bytes])
         gc.enable()
     worst, number = max(left, default=(0.0, 0))
     above = sum(times > DEAREST for times, _ in left)
-    told = (
+    assert worst <= DEAREST, (
         f"{above} of {count} mails of INGESTD_FUZZ_SEED={fuzz_seed}; mail {number} takes {worst:.1f} times "
-        f"the median of {usual.median * 1e9:.1f} ns a byte"
+        f"the median of {usual.median * 1e9:.1f} ns a byte:\n{fuzzer.mail(number)!r}"
     )
-    assert worst <= KNOWN, f"{told}:\n{fuzzer.mail(number)!r}"
-    if worst > DEAREST:
-        pytest.xfail(f"thousands of tiny lines (docs/known-issues.md): {told}")
