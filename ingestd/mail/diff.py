@@ -132,7 +132,11 @@ def _text(lines: list[str]) -> str:
 
 
 class _Splitter:
-    """The state machine. Of the lines above `at`, those from `open` on may be the diff's or the message's."""
+    """The state machine. Of the lines above `at`, those from `open` on may be the diff's or the message's.
+
+    A step is a line, a run of quiet lines, or a file with its hunks. Where names have eight letters or more, no step of
+    git's takes fewer characters than there is room for.
+    """
 
     def __init__(self, lines: list[str], size: int) -> None:
         self.lines = lines
@@ -146,21 +150,35 @@ class _Splitter:
         self.found: dict[int, Hunk] = {}
         self.next_diff = self.next_signature = -1  # as far as binary data has looked
         self.steps = 0
-        # A step is a line, a run of quiet lines, or a file with its hunks. Where names have eight letters or more, no
-        # step of git's takes fewer characters.
         self.most = limits.room(size, few=40, each=20)
-        self.unread = False
+        self.skipped = self.unread = False
 
     def run(self) -> None:
         steps = (self._text, self._suspect, self._old, self._hunk, self._header, self._binary, self._context)
         lines = self.lines
-        while self.at < len(lines) and self.steps < self.most:
+        while self.at < len(lines) and (self.steps < self.most or self._skip_prose()):
             line = lines[self.at]
             if not (line.startswith(_FIRST) and self._file()):
                 steps[self.state](line)
             self.steps += 1
             self.at += 1
         self.unread = self.at < len(lines)
+
+    def _skip_prose(self) -> bool:
+        """Go to the first line of the diff where the text above it has used up all steps: once, with new ones."""
+        if self.runs or self.skipped:
+            return False
+        self.skipped = True
+        lines = self.lines
+        for at in range(self.at, len(lines) - 1):
+            if lines[at].startswith("diff --git ") or (
+                lines[at].startswith("--- ") and lines[at + 1].startswith("+++ ")
+            ):
+                self.at = self.open = at
+                self.state = _TEXT
+                self.most = self.steps + limits.room(sum(map(len, lines[at:])), few=40, each=20)
+                return True
+        return False
 
     def texts(self) -> tuple[str, str]:
         """What stands above the diff, and what among and below it."""

@@ -13,8 +13,11 @@ _NAMING = re.compile(r"(\n(?:(?:---|\+\+\+) \S[^\n]*|@[^\n]*))")
 _HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
 
 _SPACES = b" \t\n\r"  # git's own isspace
-_SIZES = re.compile(r"@@ -[0-9]{0,9}(?:,([0-9]{0,9}))?(?: \+[0-9]{0,9}(?:,([0-9]{0,9}))?)?")
-_COMMIT_LINE = re.compile(r"\n(?:commit |From )?[0-9A-Fa-f]{40}")
+_SIZES = re.compile(r"@@ -[0-9]{0,9}(?:,([0-9]{0,9}))?(?:(?<=[0-9])( \+)[0-9]{0,9}(?:,([0-9]{0,9}))?)?")
+_COMMIT = r"(?:commit |From )?[0-9A-Fa-f]{40}"
+_COMMIT_LINE = re.compile(_COMMIT)
+# Lines that need a closer look, wherever they stand; all between two of them are told by their first characters.
+_STOP = re.compile(rf"\n(?:diff |GIT binary patch|Binary files|\\ [^\n]{{10}}|{_COMMIT})")
 _LETTERS = frozenset(string.ascii_letters)
 _BINARY = ("GIT binary patch", "Binary files")
 _MAX_OID = 64
@@ -22,11 +25,9 @@ _FEW = 8  # lines that are sooner taken one by one than as a run
 
 
 # The first characters of lines that need no closer look, each where the patch id is being read.
-_OUTSIDE = re.compile("[^d]*")  # before the first file, and in binary data
-_HEADER = re.compile("[AC-FH-Za-z]*")
-_INSIDE = re.compile(r"[^\\]*")  # within a hunk
-_ADDED = re.compile(r"[^-\\ ]*")  # within a hunk, and no line of the old file
-_NEITHER = re.compile(r"[^-+\\ ]*")  # within a hunk, and no line of either file
+_HEADER = re.compile("[A-Za-z]*")
+_ADDED = re.compile("[^- ]*")  # within a hunk, and no line of the old file
+_NEITHER = re.compile("[^-+ ]*")  # within a hunk, and no line of either file
 
 
 def patchwork(diff: str) -> str:
@@ -68,7 +69,7 @@ class _PatchId:
         self.lines = diff.lines
         self.hunks = diff.hunks
         self.marks = diff.marks
-        self.commits = _commits(diff.text)[::-1]  # lines that name the commit of another patch, the next one last
+        self.stops = _stops(diff.text)[::-1]  # the next one last
         self.at = 0
         self._reset()
 
@@ -87,12 +88,12 @@ class _PatchId:
             if self._run():
                 continue
             line = self.lines[self.at]
+            stop = self.at == self._stop()
             self.at += 1
             mark = line[:1]
             if mark == "\\" and line.startswith("\\ ") and len(line) > 11:
                 continue
-            if self.at > self._stop():  # this line is the stop
-                self.commits.pop()
+            if stop and _COMMIT_LINE.match(line):
                 break
             if not self.begun and not line.startswith("diff "):
                 continue
@@ -110,8 +111,10 @@ class _PatchId:
         return self.total.to_bytes(20, "little").hex()
 
     def _stop(self) -> int:
-        """The next line that names a commit, or the end."""
-        return self.commits[-1] if self.commits else len(self.lines)
+        """The next line that needs a closer look, this one too, or the end."""
+        while self.stops and self.stops[-1] < self.at:
+            self.stops.pop()
+        return self.stops[-1] if self.stops else len(self.lines)
 
     def _run(self) -> bool:
         """Take all lines at once that the rules below would take one by one alike; False where there are none.
@@ -120,7 +123,7 @@ class _PatchId:
         """
         marks, start = self.marks, self.at
         if not self.begun or self.binary:
-            self.at = _end(_OUTSIDE, marks, start, self._stop())
+            self.at = self._stop()
             return self.at > start
         if self.before == self.after == 0:
             return self._hunk()
@@ -132,7 +135,7 @@ class _PatchId:
         few = self.after if self.before == 0 <= self.after else stop
         end = _end(_ADDED, marks, start, min(start + few, stop))
         if end == start and self.before > _FEW:
-            end = _end(_INSIDE, marks, start, min(start + self.before, stop))
+            end = min(start + self.before, stop)
         if end == start:
             return False
         context = marks.count(" ", start, end)
@@ -250,11 +253,11 @@ def _blobs(line: str) -> tuple[str, str]:
     return line[6:dots][:_MAX_OID], line[dots + 2 : end if end >= 0 else len(line)][:_MAX_OID]
 
 
-def _commits(text: str) -> list[int]:
-    """The lines of a diff that name a commit, which ends a patch for git."""
+def _stops(text: str) -> list[int]:
+    """The lines of a diff that need a closer look."""
     found = []
     line = at = 0
-    for hit in _COMMIT_LINE.finditer("\n" + text):
+    for hit in _STOP.finditer("\n" + text):
         line += text.count("\n", at, hit.start())
         at = hit.start()
         found.append(line)
@@ -262,10 +265,10 @@ def _commits(text: str) -> list[int]:
 
 
 def _counts(line: str) -> tuple[int, int]:
-    """Line counts of a hunk header, as git's lenient scan reads them."""
+    """Line counts of a hunk header, as git's lenient scan reads them: no new lines where it stops at the old ones."""
     found = _SIZES.match(line)
-    old, new = found.groups() if found else (None, None)
-    return _size(old), _size(new)
+    old, plus, new = found.groups() if found else (None, None, None)
+    return _size(old), _size(new) if plus else 0
 
 
 def _size(text: str | None) -> int:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from ingestd.mail import charset, header
+from ingestd.mail import charset, header, limits
 
 MAX_MULTIPARTS = 16  # opened within a mail, real mail has two or three; each is looked for in all of the mail
 MAX_PARTS = 32  # real list mail has at most a handful; each costs as much as many lines of text
@@ -75,8 +75,14 @@ def leaves(headers: header.Headers, body: bytes) -> tuple[list[Part], list[str]]
     _push(walk, boundary, kind, 0)
     done = 0
     last = None
+    left = limits.room(len(body), few=200, each=64)
     while walk.ahead:
         here = start, delimiter = heapq.heappop(walk.ahead)
+        left -= 1
+        if left < 0:  # real mail has a few delimiters; each that begins like others is looked for with all of them
+            walk.defects["too many lines like MIME delimiters"] = None
+            _close(walk, 0, len(body) + 1)
+            break
         if delimiter not in walk.places or here == last:  # closed, or open twice
             continue
         last = here

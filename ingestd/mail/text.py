@@ -145,8 +145,9 @@ def read_answer(texts: Texts) -> Body:
     lines = unquoted(texts.lines)
     own = "\n".join(lines)
     quotes = len(lines) < sum(map(len, texts.lines))
-    first = quotes or own in texts.splits or diff.first_mark(own) < 0  # else `whole` says the same
-    split = _apart(texts, own, lines) if first else _apart(texts, whole)
+    same = not quotes and len(texts.plain) == 1 and not own[:1].isspace()  # `whole` has a diff where `own` has one
+    known = own in texts.splits or diff.first_mark(own) < 0
+    split = _apart(texts, whole) if same and not known else _apart(texts, own, lines)
     if split.diff is not None:  # quoted lines are part of what stands around it
         split = _apart(texts, whole)
     return Body(content or None, split.diff, own, split.message, split.tail, attached=False)
@@ -176,8 +177,10 @@ def read_message(texts: Texts) -> Body:
     for text, lines, (flowed, delsp) in zip(texts.plain, texts.lines, texts.flowed, strict=True):
         split = diff.Split(text, "", None)
         if found is None:
-            split = (flowed and _unflowed(texts, text, delsp=delsp)) or _apart(texts, text, lines)
+            split = _apart(texts, text, lines)
         if split.diff is not None:
+            if flowed:
+                split = _unflowed(texts, text, split, delsp=delsp)
             found, tail = split.diff, split.tail
             message = split.message if split.message.strip() else "".join(said)  # in a part of its own
             kept, _ = signature.cut(split.tail)
@@ -209,14 +212,11 @@ def _attached(texts: Texts) -> tuple[diff.Diff | None, str]:
     return diff.split("".join(split.diff.text for split in splits if split.diff)).diff, above
 
 
-def _unflowed(texts: Texts, text: str, *, delsp: bool) -> diff.Split | None:
-    """The split of a format=flowed text: lines joined as git-mailinfo(1) does, or only the stuffing undone.
-
-    None where nothing was stuffed, or there is no diff.
-    """
-    plain = unstuff(text) if diff.first_mark(text) >= 0 else None
+def _unflowed(texts: Texts, text: str, split: diff.Split, *, delsp: bool) -> diff.Split:
+    """The split of a format=flowed text: lines joined as git-mailinfo(1) does, or only the stuffing undone."""
+    plain = unstuff(text)
     if plain is None:
-        return None
+        return split
     joined = _apart(texts, unflow(text, delsp=delsp))
     return joined if joined.diff is not None and joined.diff.whole else _apart(texts, plain)
 

@@ -6,17 +6,18 @@ from itertools import chain, islice
 from ingestd.mail import address, limits
 from ingestd.mail.values import Trailer
 
-MAX_TRAILERS = 2_000  # and one for each 40 characters beyond a hundred: an archive of 16,945 mails has 50 at most
+# Of the last paragraph and of what stands above it, each; and one for each 24 characters beyond two hundred. A mail of
+# an archive of 16,945 has fifty.
+MAX_TRAILERS = 2_000
 MAX_VALUE = 2_000
 MAX_FOLDS = 20
-MAX_LINES = 10_000  # that look like trailers, and one for each 20 characters beyond two hundred
 
 _INDENT, _WORD, _COLON = r"\n([ \t\u00a0]{0,3}+)", r"[A-Za-z][A-Za-z0-9-]{0,60}+", r"[ \t\u00a0]{0,3}+:(?!//)"
 _VALUE = r"([^\n]{0,2000})"
 _NAMED = re.compile(f"{_INDENT}({_WORD}){_COLON}")
 _LINE = re.compile(f"{_INDENT}({_WORD}){_COLON}{_VALUE}")
-# The same for names that end as those do that can count outside the last paragraph: -by, Cc, Fixes, Closes, Link.
-_KNOWN = re.compile(f"{_INDENT}({_WORD}(?<=[Bb][Yy]|[Cc][Cc]|[Ee][Ss]|[Nn][Kk])){_COLON}{_VALUE}")
+# The same for names that can count outside the last paragraph.
+_KNOWN = re.compile(f"{_INDENT}({_WORD}(?<=-[Bb][Yy])|(?i:cc|fixes|closes|link)){_COLON}{_VALUE}")
 # Known names that take a person; every other name must end in -by to count outside the last paragraph.
 _PERSON = frozenset(("cc", "to", "from", "acked-for-mfd-by", "author", "fix-suggested-by", "thanks"))
 _ANSWER = ("fixes", "link", "closes")  # what counts in an answer beside -by trailers
@@ -63,11 +64,12 @@ def _collect(text: str, block: int | None, start: int, *, answer: bool) -> tuple
     """Trailers from the offset `start` on, in order; from `block` on every name counts, above it only known ones."""
     text = "\n" + text
     block = len(text) if block is None else block
-    hits = chain(_KNOWN.finditer(text, start, block), _LINE.finditer(text, block))
-    most = limits.room(len(text), few=100, each=40, most=MAX_TRAILERS)
+    most = limits.room(len(text), few=200, each=24, most=MAX_TRAILERS)
+    above = islice(_KNOWN.finditer(text, start, block), most)
+    below = [*_LINE.finditer(text, block)][-most:]  # a sign-off stands last
     found: list[Trailer] = []
     behind = 0
-    for hit in islice(hits, limits.room(len(text), few=200, each=20, most=MAX_LINES)):
+    for hit in chain(above, below):
         if hit.start() + 1 < behind:
             continue
         indent, name, value = hit.groups()
@@ -87,8 +89,6 @@ def _collect(text: str, block: int | None, start: int, *, answer: bool) -> tuple
             value = f"{value} {line.strip()}"
             behind += len(line) + 1
         found.append(_trailer(name, value[:MAX_VALUE], person=person))
-        if len(found) >= most:
-            break
     return tuple(found)
 
 

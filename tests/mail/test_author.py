@@ -205,9 +205,10 @@ def test_a_quoted_from_in_an_answer_makes_no_author() -> None:
 
 
 def test_people_are_counted_over_all_fields_of_a_kind() -> None:
-    cc = "".join(f"Cc: A <a{number}@x.org>, Bob Both <b{number}@x.org>\n" for number in range(address.MAX_PEOPLE))
+    line = "Cc: Ann Author <ann{0}@example.org>, Bob Both <bob{0}@example.org>\n"
+    cc = "".join(map(line.format, range(address.MAX_PEOPLE)))
     headers, _, _ = header.read(f"To: t@x.org\n{cc}\n".encode())
-    assert [one.email for one in address.of_fields(headers, "to", "cc")][:3] == ["t@x.org", "a0@x.org", "b0@x.org"]
+    assert [one.email for one in address.of_fields(headers, "to", "cc")][:2] == ["t@x.org", "ann0@example.org"]
     assert len(address.of_fields(headers, "to", "cc")) == address.MAX_PEOPLE
 
 

@@ -36,6 +36,7 @@ PLACES = {
     "a hunk's end": "Why.\n---\n\n" + SMALL + "{}",
     "a file's header": "Why.\n---\n\ndiff --git a/f b/f\n{}",
     "binary data": "Why.\n---\n\ndiff --git a/f b/f\nindex 1..2\nGIT binary patch\n{}",
+    "nothing begun": "Why.\n---\n\n--- a\n+++ b\n@@ -1,999999 +1 @@\n{}",
     "a context diff": "Why.\n---\n\n*** a/f\n--- b/f\n***************\n*** 1 ****\n{}",
     "a signature": "Why.\n---\n\n" + SMALL + "-- \n{}",
 }
@@ -51,6 +52,9 @@ LINES = (
     "-- \n",
     "--- \n",
     "\r\n",
+    "\\\n",
+    "B\na\n",
+    "d\n",
 )
 FILES = (
     "--- a\n+++ b\n", "--- a\n+++ b\n@@ -1 +1 @@\n-a\n+b\n", "diff --git a/f b/f\n", SMALL, "@@ -1 +1 @@\n-\n+\n",
@@ -128,6 +132,10 @@ def shapes(size: int) -> dict[str, bytes]:
         "--b\nContent-Type: text/html\n\n", f"--b\n{multipart}", f"--b\n{multipart}--c--\n",
     ):  # fmt: skip
         found[f"{line!r}, MIME"] = _body(_times(line, size), ("Content-Type", "multipart/mixed; boundary=b"))
+    nested = "".join(f"Content-Type: multipart/mixed; boundary={'b' * n}\n\n--{'b' * n}\n" for n in range(2, 17))
+    for line in (f"--{'b' * 16}x\n", "--bx\n"):
+        text = f"--b\n{nested}{_times(line, size)}"
+        found[f"{line!r}, nested MIME"] = _body(text, ("Content-Type", "multipart/mixed; boundary=b"))
     for encoding, pieces in TRANSFERS.items():
         for piece in pieces:
             text = ("begin 644 x\n" if encoding == "x-uuencode" else "") + _times(piece, size)

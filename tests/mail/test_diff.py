@@ -163,6 +163,17 @@ def test_thousands_of_the_smallest_files_are_read(file: str) -> None:
     assert not split.unread
 
 
+@pytest.mark.parametrize(
+    "prose", ["--- ok 7\n", "*** 7.o\n", "diff t7\n", "=== RUN T7\n--- PASS: T7 (0.00s)\n", "--- \n"]
+)
+@pytest.mark.parametrize("file", [made("f"), made("f").partition("\n")[2].partition("\n")[2]])
+def test_a_diff_is_found_below_any_prose(prose: str, file: str) -> None:
+    split = diff.split(prose * 5_000 + "\n" + file)
+    assert split.diff is not None
+    assert split.diff.text == file
+    assert split.message == prose * 5_000 + "\n"
+
+
 def test_still_smaller_pieces_are_left_where_they_are() -> None:
     text = made("f") + "index 1\n" * 10_000 + made("g")
     split = diff.split(text)

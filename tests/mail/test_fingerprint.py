@@ -140,6 +140,7 @@ DIFF_LINES = st.sampled_from(
     [
         "diff --git a/f b/f", "diff --git a/g b/g", "index 1234567..89abcde 100644", "index 1..2", "--- a/f",
         "+++ b/f", "--- a/g", "+++ b/g", "@@ -1 +1 @@", "@@ -1,2 +1,2 @@", "@@ -0,0 +1,2 @@", "@@ -1 +1,3 @@ x",
+        "@@ -1,a", "@@ -", "@@ - +5 @@",
         "-a", "+b", " c", "-", "+", " ", "", "\\ No newline at end of file",
         "index 1..2\nBinary files a/f and b/f differ", "index 1..2 100644\nGIT binary patch", "literal 1",
         "rename from f", "text", "From 0123456789012345678901234567890123456789 Mon", "-- ", "2.39.5",

@@ -352,6 +352,18 @@ def test_delimiters_that_begin_alike_are_told_apart() -> None:
     assert defects == []
 
 
+def test_so_many_lines_that_begin_like_delimiters_are_looked_at() -> None:
+    few, many = (parse(_multi("mixed", ("", "--=bx\n" * count))) for count in (100, 5_000))
+    assert few.defects == ()
+    assert many.defects == ("too many lines like MIME delimiters",)
+    assert many.content == "--=bx\n" * 5_000 + "\n--=b--\nepilogue"
+
+
+def test_what_is_joined_to_a_diffs_line_opens_none() -> None:
+    text = b"Text\n  more\n--- \n--- a/f\n+++ b/f\n@@ -1 +1 @@\n-a\n+b\n"
+    assert parse(_single(text, "text/plain; format=flowed")).diff is None
+
+
 def test_multiparts_may_have_the_same_boundary() -> None:
     within = "--b\nContent-Type: multipart/mixed; boundary=c\n\n--c\n\n{}\n--c--\n"
     raw = f"Content-Type: multipart/mixed; boundary=b\n\n{within.format(1)}{within.format(2)}--b--\n"
