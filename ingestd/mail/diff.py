@@ -24,6 +24,7 @@ _SIGNS = frozenset(
 )  # fmt: skip
 _LOUD = "-dI*@oncrsiBFG"  # their first characters
 _QUIET = re.compile(f"[^{_LOUD}]*")
+_MISSES = 16  # lines that begin as if they said something; behind so many in a row all lines are asked at once
 _HUNK_LINES = re.compile("[-+ ]*")
 _REMOVED, _ADDED = re.compile("-+"), re.compile(r"\++")
 _CONTEXT_MARKS = frozenset("*!+- \\")
@@ -53,6 +54,7 @@ class Diff:
     lines: list[str]  # without line ends
     marks: str  # the first character of each line, as `marks_of` tells
     hunks: dict[int, Hunk]  # index of the line with the hunk's header -> hunk
+    flags: str = ""  # of `Signs`, where they are known
 
     @property
     def whole(self) -> bool:
@@ -116,15 +118,28 @@ def marks_of(lines: list[str]) -> str:
     return "".join([line[0] if line else "\n" for line in lines])
 
 
-def sign(lines: list[str], marks: str, at: int) -> int:
-    """The first line from `at` on that may say something of a diff; the number of lines when there is none."""
-    last = len(lines)
-    while at < last and lines[at][:4] not in _SIGNS:
-        at += 1
-        if marks[at : at + 1] not in _LOUD:
-            quiet = _QUIET.match(marks, at)
-            at = quiet.end() if quiet else at
-    return at
+class Signs:
+    """Where the lines stand that may say something of a diff."""
+
+    def __init__(self, lines: list[str], marks: str, flags: str = "") -> None:
+        """`flags` has a `!` for each such line, and a `.` for each other; empty until there is need of it."""
+        self.lines = lines
+        self.marks = marks
+        self.flags = flags
+
+    def next(self, at: int) -> int:
+        """The first one from `at` on; the number of lines when there is none."""
+        lines, marks, last = self.lines, self.marks, len(self.lines)
+        for _ in range(0 if self.flags else _MISSES):
+            if at >= last or lines[at][:4] in _SIGNS:
+                return at
+            at += 1
+            if marks[at : at + 1] not in _LOUD:
+                quiet = _QUIET.match(marks, at)
+                at = quiet.end() if quiet else at
+        self.flags = self.flags or "".join(["!" if line[:4] in _SIGNS else "." for line in lines])
+        found = self.flags.find("!", at)
+        return found if found >= 0 else last
 
 
 def _text(lines: list[str]) -> str:
@@ -141,6 +156,7 @@ class _Splitter:
     def __init__(self, lines: list[str], size: int) -> None:
         self.lines = lines
         self.marks = marks_of(lines)
+        self.signs = Signs(lines, self.marks)
         self.at = self.open = 0
         self.runs: list[tuple[int, int]] = []  # where the diff's lines begin and end, in order
         self.size = 0  # how many there are
@@ -195,7 +211,8 @@ class _Splitter:
         for start, end in self.runs:
             lines += self.lines[start:end]
         marks = "".join([self.marks[start:end] for start, end in self.runs])
-        return Diff(_text(lines), lines, marks, self.found)
+        flags = "".join([self.signs.flags[start:end] for start, end in self.runs])
+        return Diff(_text(lines), lines, marks, self.found, flags)
 
     def _take(self, end: int) -> None:
         """All lines from `open` to `end` belong to the diff."""
@@ -233,7 +250,7 @@ class _Splitter:
 
     def _pass(self) -> None:
         """Go to the last of the lines that say nothing of a diff, this one and all that follow it."""
-        self.at = sign(self.lines, self.marks, self.at + 1) - 1
+        self.at = self.signs.next(self.at + 1) - 1
 
     def _text(self, line: str) -> None:
         if line.startswith("--- "):

@@ -3,7 +3,7 @@
 import re
 
 from ingestd.mail import limits
-from ingestd.mail.diff import Diff, sign
+from ingestd.mail.diff import Diff, Signs
 from ingestd.mail.values import Change, File
 
 # And one for each 64 characters beyond twenty, as git's smallest have: the new mode of a file named by eight letters. A
@@ -91,7 +91,8 @@ def of(diff: Diff) -> tuple[File, ...]:
     lines, marks, hunks = diff.lines, diff.marks, diff.hunks
     last = len(lines)
     enough = most(diff)
-    at = sign(lines, marks, 0)
+    signs = Signs(lines, marks, diff.flags)
+    at = signs.next(0)
     while at < last and len(found) <= enough:
         line = lines[at]
         hunk = hunks.get(at)
@@ -126,7 +127,7 @@ def of(diff: Diff) -> tuple[File, ...]:
         elif draft is not None and line[0] not in "*@":
             _extended(draft, line)
         if at not in hunks:
-            at = sign(lines, marks, at)
+            at = signs.next(at)
     _finish(found, draft)
     return tuple(found)
 

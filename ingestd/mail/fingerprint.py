@@ -17,7 +17,7 @@ _SIZES = re.compile(r"@@ -[0-9]{0,9}(?:,([0-9]{0,9}))?(?:(?<=[0-9])( \+)[0-9]{0,
 _COMMIT = r"(?:commit |From )?[0-9A-Fa-f]{40}"
 _COMMIT_LINE = re.compile(_COMMIT)
 # Lines that need a closer look, wherever they stand; all between two of them are told by their first characters.
-_STOP = re.compile(rf"\n(?:diff |GIT binary patch|Binary files|\\ [^\n]{{10}}|{_COMMIT})")
+_STOP = re.compile(rf"\n(?:diff |index |GIT binary patch|Binary files|\\ [^\n]{{10}}|{_COMMIT})")
 _LETTERS = frozenset(string.ascii_letters)
 _BINARY = ("GIT binary patch", "Binary files")
 _MAX_OID = 64
@@ -98,7 +98,10 @@ class _PatchId:
             if not self.begun and not line.startswith("diff "):
                 continue
             if self.before == -1 and mark in _LETTERS and not self.binary and not line.startswith(_BINARY):
-                self.pending.append(line)
+                if not line.startswith("index "):
+                    self.pending.append(line)
+                elif ".." in line:
+                    self.index = line
                 self.begun = True
             elif self.before != -1 and (self.before or self.after) and not self.binary:
                 self._count(mark)
@@ -165,25 +168,15 @@ class _PatchId:
         return end > start
 
     def _header(self) -> bool:
-        """Take lines of a file's header, all but the index line; or the two that name the file above its hunks."""
+        """Take lines of a file's header, or the two that name the file above its hunks."""
         marks, start = self.marks, self.at
         end = _end(_HEADER, marks, start, self._stop())
         if end == start and marks[start : start + 3] == "-+@" and self.lines[start].startswith("--- "):
             end = start + 2
             self.before = self.after = 0
-        self.at = end
-        if end == start:
-            return False
-        index = marks.find("i", start, end)
-        while index >= 0:
-            line = self.lines[index]
-            if line.startswith("index "):
-                self.pending += self.lines[start:index]
-                start = index + 1
-                self.index = line if ".." in line else self.index
-            index = marks.find("i", index + 1, end)
         self.pending += self.lines[start:end]
-        return True
+        self.at = end
+        return end > start
 
     def _hunk(self) -> bool:
         """Take the hunk that begins here where its lines are as git writes them: its header needs no second reading."""
