@@ -140,7 +140,9 @@ def _finish(found: list[File], draft: _Draft | None) -> None:
 
 def _extended(draft: _Draft, line: str) -> None:
     """Git's extended header lines (git-diff(1), "Generating patch text with -p")."""
-    if line.startswith("index "):
+    if line[0] in "BFG":
+        draft.binary = draft.binary or line.startswith(("GIT binary patch", "Binary files "))
+    elif line.startswith("index "):
         if found := _INDEX.match(line):
             draft.old_blob, draft.new_blob = found.groups()
     elif line.startswith("new file mode "):
@@ -157,8 +159,6 @@ def _extended(draft: _Draft, line: str) -> None:
         draft.change, draft.moved_from = Change.COPY, _unquote(line[10:])
     elif line.startswith("copy to "):
         draft.moved_to = _unquote(line[8:])
-    elif line.startswith(("GIT binary patch", "Binary files ")):
-        draft.binary = True
 
 
 def _git_paths(text: str) -> tuple[str, str]:
