@@ -171,6 +171,9 @@ class _PatchId:
         """Take lines of a file's header, or the two that name the file above its hunks."""
         marks, start = self.marks, self.at
         end = _end(_HEADER, marks, start, self._stop())
+        while marks[end : end + 1] == "d" and self.lines[end].startswith("diff "):  # which is nothing new here
+            self.at = end + 1
+            end = _end(_HEADER, marks, end + 1, self._stop())
         if end == start and marks[start : start + 3] == "-+@" and self.lines[start].startswith("--- "):
             end = start + 2
             self.before = self.after = 0
