@@ -83,7 +83,7 @@ class Split(NamedTuple):
     message: str  # what stands above the diff
     tail: str  # what stands among and below the diff, signature and footer too
     diff: Diff | None
-    unread: bool = False  # pieces are left, more than a text of its size has; they stand in `tail` or `message`
+    unread: bool = False  # more pieces than a text of its size has: what was not looked at is in `message` or `tail`
 
 
 def first_mark(text: str) -> int:
@@ -178,7 +178,7 @@ class _Splitter:
                 steps[self.state](line)
             self.steps += 1
             self.at += 1
-        self.unread = self.at < len(lines)
+        self.unread = self.skipped or self.at < len(lines)
 
     def _skip_prose(self) -> bool:
         """Go to the first line of the diff where the text above it has used up all steps: once, with new ones."""
