@@ -81,7 +81,8 @@ def leaves(headers: header.Headers, body: bytes) -> tuple[list[Part], list[str]]
         left -= 1
         if left < 0:  # real mail has a few delimiters; each that begins like others is looked for with all of them
             walk.defects["too many lines like MIME delimiters"] = None
-            _close(walk, 0, len(body) + 1)
+            if walk.stack:
+                _close(walk, 0, len(body) + 1)
             break
         if delimiter not in walk.places or here == last:  # closed, or open twice
             continue

@@ -359,6 +359,13 @@ def test_so_many_lines_that_begin_like_delimiters_are_looked_at() -> None:
     assert many.content == "--=bx\n" * 5_000 + "\n--=b--\nepilogue"
 
 
+@pytest.mark.parametrize("count", range(200, 240))
+def test_the_last_of_them_may_stand_behind_the_end(count: int) -> None:
+    inner = "Content-Type: multipart/mixed; boundary=c\n\n" + "--=bx\n" * count
+    raw = _multi("mixed", ("", "Text."), (inner.rstrip("\n"), "")) + b"--c\n"
+    assert (parse(raw).content or "").startswith("Text.")
+
+
 def test_what_is_joined_to_a_diffs_line_opens_none() -> None:
     text = b"Text\n  more\n--- \n--- a/f\n+++ b/f\n@@ -1 +1 @@\n-a\n+b\n"
     assert parse(_single(text, "text/plain; format=flowed")).diff is None
