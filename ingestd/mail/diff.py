@@ -146,6 +146,11 @@ def _text(lines: list[str]) -> str:
     return "\n".join(lines) + "\n" if lines else ""
 
 
+def _room(size: int) -> int:
+    """How many steps there are for so many characters."""
+    return limits.room(size, few=40, each=20)
+
+
 class _Splitter:
     """The state machine. Of the lines above `at`, those from `open` on may be the diff's or the message's.
 
@@ -159,14 +164,14 @@ class _Splitter:
         self.signs = Signs(lines, self.marks)
         self.at = self.open = 0
         self.runs: list[tuple[int, int]] = []  # where the diff's lines begin and end, in order
-        self.size = 0  # how many there are
+        self.taken = 0  # how many there are
         self.state = _TEXT
         self.hunks = 0
         self.headers = _Headers()
         self.found: dict[int, Hunk] = {}
         self.next_diff = self.next_signature = -1  # as far as binary data has looked
         self.steps = 0
-        self.most = limits.room(size, few=40, each=20)
+        self.most = _room(size)
         self.skipped = self.unread = False
 
     def run(self) -> None:
@@ -192,7 +197,7 @@ class _Splitter:
             ):
                 self.at = self.open = at
                 self.state = _TEXT
-                self.most = self.steps + limits.room(sum(map(len, lines[at:])), few=40, each=20)
+                self.most = self.steps + _room(sum(map(len, lines[at:])))
                 return True
         return False
 
@@ -221,7 +226,7 @@ class _Splitter:
             self.runs[-1] = (self.runs[-1][0], end)
         elif end > start:
             self.runs.append((start, end))
-        self.size += end - start
+        self.taken += end - start
         self.open = end
 
     def _say(self) -> None:
@@ -318,7 +323,7 @@ class _Splitter:
     def _hunks(self, hunk: int) -> None:
         """Take all lines down to this hunk, and all hunks and usual files that follow; hunks' counts are trusted."""
         lines, marks = self.lines, self.marks
-        behind = self.size - self.open  # how far a line's place in the diff is from its place in the text
+        behind = self.taken - self.open  # how far a line's place in the diff is from its place in the text
         at = self.at
         while hunk and self.steps < self.most and (counts := self.headers[lines[hunk]]):
             first = hunk + 1

@@ -175,9 +175,7 @@ def read_message(texts: Texts) -> Body:
     message = tail = ""
     ended = False
     for text, lines, (flowed, delsp) in zip(texts.plain, texts.lines, texts.flowed, strict=True):
-        split = diff.Split(text, "", None)
-        if found is None:
-            split = _apart(texts, text, lines)
+        split = _apart(texts, text, lines) if found is None else diff.Split(text, "", None)
         if split.diff is not None:
             if flowed:
                 split = _unflowed(texts, text, split, delsp=delsp)
