@@ -1,7 +1,7 @@
 """Message and diff apart: Patchwork's state machine, mended where it misreads, so that hashes agree with it."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -26,11 +26,12 @@ _LOUD = "-dI*@oncrsiBFG"  # their first characters
 _QUIET = re.compile(f"[^{_LOUD}]*")
 _MISSES = 16  # lines that begin as if they said something; behind so many in a row all lines are asked at once
 _HUNK_LINES = re.compile("[-+ ]*")
+_CUT_LINES = re.compile("[-+ \n]*")  # with empty lines: context that lost its blank
 _REMOVED, _ADDED = re.compile("-+"), re.compile(r"\++")
 _CONTEXT_MARKS = frozenset("*!+- \\")
 _CONTEXT_RULE = "***************"
 
-_ODD = 4  # steps for a hunk whose lines have to be counted one by one
+_ODD = 3  # steps for a hunk whose lines have to be counted one by one
 
 _TEXT, _SUSPECT, _OLD, _HUNKS, _HEADER, _BINARY, _CONTEXT = range(7)
 
@@ -54,6 +55,7 @@ class Diff:
     lines: list[str]  # without line ends
     marks: str  # the first character of each line, as `marks_of` tells
     hunks: dict[int, Hunk]  # index of the line with the hunk's header -> hunk
+    extended: dict[int, int] = field(default_factory=dict)  # first of some lines of git's extended header -> their end
     flags: str = ""  # of `Signs`, where they are known
 
     @property
@@ -148,14 +150,14 @@ def _text(lines: list[str]) -> str:
 
 def _room(size: int) -> int:
     """How many steps there are for so many characters."""
-    return limits.room(size, few=40, each=20)
+    return limits.room(size, few=40, each=32)
 
 
 class _Splitter:
     """The state machine. Of the lines above `at`, those from `open` on may be the diff's or the message's.
 
-    A step is a line, a run of quiet lines, or a file with its hunks. Where names have eight letters or more, no step of
-    git's takes fewer characters than there is room for.
+    A step is a line, a run of quiet lines or of those of git's extended header, or a file with its hunks. Where names have
+    eight letters or more, no step of git's takes fewer characters than there is room for.
     """
 
     def __init__(self, lines: list[str], size: int) -> None:
@@ -169,15 +171,16 @@ class _Splitter:
         self.hunks = 0
         self.headers = _Headers()
         self.found: dict[int, Hunk] = {}
+        self.extended: dict[int, int] = {}
         self.next_diff = self.next_signature = -1  # as far as binary data has looked
-        self.steps = 0
+        self.steps = self.above = 0  # taken, and those of them that were taken above the diff
         self.most = _room(size)
-        self.skipped = self.unread = False
+        self.alone = self.skipped = self.unread = False
 
     def run(self) -> None:
         steps = (self._text, self._suspect, self._old, self._hunk, self._header, self._binary, self._context)
         lines = self.lines
-        while self.at < len(lines) and (self.steps < self.most or self._skip_prose()):
+        while self.at < len(lines) and (self.steps < self.most or self._more_steps()):
             line = lines[self.at]
             if not (line.startswith(_FIRST) and self._file()):
                 steps[self.state](line)
@@ -185,21 +188,33 @@ class _Splitter:
             self.at += 1
         self.unread = self.skipped or self.at < len(lines)
 
-    def _skip_prose(self) -> bool:
-        """Go to the first line of the diff where the text above it has used up all steps: once, with new ones."""
-        if self.runs or self.skipped:
+    def _more_steps(self) -> bool:
+        """Once all are used up, the diff has those of its own size, and where it has not begun, it is gone to: once."""
+        if self.alone:
             return False
-        self.skipped = True
-        lines = self.lines
-        for at in range(self.at, len(lines) - 1):
-            if lines[at].startswith("diff --git ") or (
-                lines[at].startswith("--- ") and lines[at + 1].startswith("+++ ")
-            ):
-                self.at = self.open = at
-                self.state = _TEXT
-                self.most = self.steps + _room(sum(map(len, lines[at:])))
-                return True
-        return False
+        self.alone = True
+        if not self.runs:
+            first = self._beginning()
+            if first == len(self.lines):
+                return False
+            self.at = self.open = first
+            self.state = _TEXT
+            self.above = self.steps
+            self.skipped = True
+        else:
+            first = self.runs[0][0]
+        below = self.lines[first:]
+        self.most = self.above + _room(sum(map(len, below)) + len(below))
+        return self.steps < self.most
+
+    def _beginning(self) -> int:
+        """The next line that a diff begins with in nearly every mail; the number of lines where there is none."""
+        lines, last = self.lines, len(self.lines)
+        for at in range(self.at, last - 1):
+            line = lines[at]
+            if line.startswith("diff --git ") or (line.startswith("--- ") and lines[at + 1].startswith("+++ ")):
+                return at
+        return last
 
     def texts(self) -> tuple[str, str]:
         """What stands above the diff, and what among and below it."""
@@ -217,11 +232,13 @@ class _Splitter:
             lines += self.lines[start:end]
         marks = "".join([self.marks[start:end] for start, end in self.runs])
         flags = "".join([self.signs.flags[start:end] for start, end in self.runs])
-        return Diff(_text(lines), lines, marks, self.found, flags)
+        return Diff(_text(lines), lines, marks, self.found, self.extended, flags)
 
     def _take(self, end: int) -> None:
         """All lines from `open` to `end` belong to the diff."""
         start = self.open
+        if not self.runs:
+            self.above = self.steps
         if self.runs and self.runs[-1][1] == start:
             self.runs[-1] = (self.runs[-1][0], end)
         elif end > start:
@@ -284,10 +301,14 @@ class _Splitter:
         return len(below) == 2 and below[0].startswith("--- ") and below[1].startswith(_CONTEXT_RULE)
 
     def _suspect(self, line: str) -> None:
+        if line.startswith("diff "):
+            return
         if line.startswith("--- "):
             self.state = _OLD
         elif line.startswith(_EXTENDED):
             self.state = _HEADER
+            if self.at + 1 < len(self.lines) and self.lines[self.at + 1].startswith(_EXTENDED):
+                self._extended()
         elif line.startswith(("Binary files ", "Files ")) and line.endswith(" differ") and self._under_git():
             self._take(self.at + 1)
         elif line.startswith("*** ") and self._opens_context():
@@ -322,15 +343,23 @@ class _Splitter:
 
     def _hunks(self, hunk: int) -> None:
         """Take all lines down to this hunk, and all hunks and usual files that follow; hunks' counts are trusted."""
+        self._take(hunk)
         lines, marks = self.lines, self.marks
         behind = self.taken - self.open  # how far a line's place in the diff is from its place in the text
-        at = self.at
+        at = hunk
         while hunk and self.steps < self.most and (counts := self.headers[lines[hunk]]):
             first = hunk + 1
             size, old, new = counts
-            at = self._plain_end(first, old, new)
+            remarks = 0
+            plain = True
+            at = self._exact_end(_HUNK_LINES, first, first + old + new, old, new)
+            if not at:
+                self.steps += 1
+                names = marks.find("-+@", first, first + old + new + 2)  # of the next file, without git's own line
+                at = self._exact_end(_CUT_LINES, first, names if names >= 0 else first + old + new, old, new)
+                plain = marks.find("\n", first, at) < 0
             if at:
-                added, removed, remarks, plain = at - first - old, at - first - new, 0, True
+                added, removed = at - first - old, at - first - new
             else:
                 remarks, plain, at = self._counted(first, old, new)
                 added, removed = marks.count("+", first, at), marks.count("-", first, at)
@@ -340,13 +369,13 @@ class _Splitter:
         self._take(at)
         self.at = at - 1
 
-    def _plain_end(self, start: int, old: int, new: int) -> int:
-        """Where a hunk ends whose lines are as git writes them and are followed by none like them; else 0.
+    def _exact_end(self, kind: re.Pattern[str], start: int, limit: int, old: int, new: int) -> int:
+        """Where a hunk ends all of whose lines, and none that follow it above the limit, are of this kind; else 0.
 
         The last line counts, and all counts agree with it: so they did not before it, and the hunk ends behind it.
         """
         marks = self.marks
-        run = _HUNK_LINES.match(marks, start, start + old + new)
+        run = kind.match(marks, start, limit)
         end = run.end() if run else start
         if end - marks.count("+", start, end) != start + old or end == start:
             return 0
@@ -393,7 +422,7 @@ class _Splitter:
     def _header(self, line: str) -> None:
         self.state = _SUSPECT
         if line.startswith(_EXTENDED):
-            self._take(self.at + 1)
+            self._extended()
             self.state = _HEADER
         elif line.startswith("--- "):
             self._take(self.at + 1)
@@ -403,6 +432,18 @@ class _Splitter:
             self.state = _BINARY
         elif line.startswith("Binary files ") and line.endswith(" differ"):
             self._take(self.at + 1)
+
+    def _extended(self) -> None:
+        """Take this line of git's extended header and all such lines that follow it."""
+        lines, start, last = self.lines, self.at, len(self.lines)
+        end = start + 1
+        while end < last and lines[end].startswith(_EXTENDED):
+            end += 1
+        if end > start + 1:
+            behind = self.taken - self.open
+            self.extended[start + behind] = end + behind
+        self._take(end)
+        self.at = end - 1
 
     def _binary(self, _: str) -> None:
         end = self._data_end()

@@ -1,6 +1,7 @@
 """The files a diff touches: paths, kind of change, line counts, blob ids."""
 
 import re
+from functools import lru_cache
 
 from ingestd.mail import limits
 from ingestd.mail.diff import Diff, Signs
@@ -10,6 +11,7 @@ from ingestd.mail.values import Change, File
 # mail of an archive of 16,945 has 2,521.
 MAX_FILES = 5_000
 MAX_PATH = 4_096
+MAX_EXTENDED = 20  # lines of an extended header; git writes six at most
 
 _INDEX = re.compile(r"index ([0-9a-f]{4,64})\.\.([0-9a-f]{4,64})")
 _DATE = re.compile(r" {1,8}\d{4}-\d{2}-\d{2} \d{2}:\d{2}")
@@ -19,8 +21,9 @@ _ESCAPED = {rb"\n": b"\n", rb"\t": b"\t", rb"\r": b"\r", rb"\a": b"\a", rb"\b": 
 _ESCAPED |= {b"\\%03o" % value: bytes((value & 0xFF,)) for value in range(0o1000)}
 _NULL = "/dev/null"
 _PREFIXES = ("a/", "b/")
-_ADD, _DELETE, _MODIFY = Change.ADD, Change.DELETE, Change.MODIFY  # an enumeration takes its time to find a member
-_OF_TWO_PATHS = (Change.MODIFY, Change.RENAME, Change.COPY)
+# An enumeration takes its time to find a member.
+_ADD, _DELETE, _MODIFY, _RENAME, _COPY = Change.ADD, Change.DELETE, Change.MODIFY, Change.RENAME, Change.COPY
+_OF_TWO_PATHS = (_MODIFY, _RENAME, _COPY)
 
 
 class _Draft:
@@ -88,7 +91,7 @@ def of(diff: Diff) -> tuple[File, ...]:
     """
     found: list[File] = []
     draft: _Draft | None = None
-    lines, marks, hunks = diff.lines, diff.marks, diff.hunks
+    lines, marks, hunks, extended = diff.lines, diff.marks, diff.hunks, diff.extended
     last = len(lines)
     enough = most(diff)
     signs = Signs(lines, marks, diff.flags)
@@ -107,6 +110,10 @@ def of(diff: Diff) -> tuple[File, ...]:
                 _finish(found, draft)
                 draft = _Draft()
                 draft.git_old, draft.git_new = _git_paths(line[11:])
+                if at + 3 in hunks and marks[at : at + 3] == "i-+" and lines[at + 1].startswith("--- "):  # as most are
+                    _extended(draft, lines[at])
+                    draft.old, draft.new = _path(lines[at + 1][4:]), _path(lines[at + 2][4:])
+                    at += 3
         elif line.startswith("--- "):
             if marks[at : at + 1] == "+" and lines[at].startswith("+++ "):
                 if at + 1 in hunks and (draft is None or draft.old):
@@ -124,6 +131,10 @@ def of(diff: Diff) -> tuple[File, ...]:
             _finish(found, draft)
             draft = _Draft()
             draft.index = _path(line[7:])
+        elif first := extended.get(at - 1):
+            for one in lines[at - 1 : min(first, at + MAX_EXTENDED)] if draft is not None else ():
+                _extended(draft, one)
+            at = first
         elif draft is not None and line[0] not in "*@":
             _extended(draft, line)
         if at not in hunks:
@@ -140,30 +151,39 @@ def _finish(found: list[File], draft: _Draft | None) -> None:
 
 def _extended(draft: _Draft, line: str) -> None:
     """Git's extended header lines (git-diff(1), "Generating patch text with -p")."""
-    if line[0] in "BFG":
-        draft.binary = draft.binary or line.startswith(("GIT binary patch", "Binary files "))
-    elif line.startswith("index "):
+    word = line[:4]
+    if word == "inde":
         if found := _INDEX.match(line):
             draft.old_blob, draft.new_blob = found.groups()
-    elif line.startswith("new file mode "):
-        draft.change = _ADD
-    elif line.startswith("deleted file mode "):
-        draft.change = _DELETE
-    elif line.startswith(("old mode ", "new mode ")):
-        draft.mode = True
-    elif line.startswith("rename from "):
-        draft.change, draft.moved_from = Change.RENAME, _unquote(line[12:])
-    elif line.startswith("rename to "):
-        draft.moved_to = _unquote(line[10:])
-    elif line.startswith("copy from "):
-        draft.change, draft.moved_from = Change.COPY, _unquote(line[10:])
-    elif line.startswith("copy to "):
-        draft.moved_to = _unquote(line[8:])
+    elif word in ("old ", "new "):
+        if line.startswith("mode ", 4):
+            draft.mode = True
+        elif line.startswith("new file mode "):
+            draft.change = _ADD
+    elif word == "dele":
+        if line.startswith("deleted file mode "):
+            draft.change = _DELETE
+    elif word == "rena":
+        if line.startswith("rename from "):
+            draft.change, draft.moved_from = _RENAME, _unquote(line[12:])
+        elif line.startswith("rename to "):
+            draft.moved_to = _unquote(line[10:])
+    elif word == "copy":
+        if line.startswith("copy from "):
+            draft.change, draft.moved_from = _COPY, _unquote(line[10:])
+        elif line.startswith("copy to "):
+            draft.moved_to = _unquote(line[8:])
+    elif line.startswith(("GIT binary patch", "Binary files ")):
+        draft.binary = True
 
 
 def _git_paths(text: str) -> tuple[str, str]:
     """The two paths of a `diff --git` line; unquoted ones with blanks are told apart by being equal."""
+    half = len(text) // 2
+    if text[:2] == "a/" and text[half : half + 3] == " b/" and text[1:half] == text[half + 2 :] and '"' not in text:
+        return text[:half], text[half + 1 :].rstrip("\r\t ")
     text = text.rstrip("\r\t ")
+    half = len(text) // 2
     if text.startswith('"'):
         end = _quote_end(text)
         return _unquote(text[:end]), _unquote(text[end:].strip())
@@ -172,7 +192,7 @@ def _git_paths(text: str) -> tuple[str, str]:
         return first, _unquote('"' + second)
     if " index " in text:  # joined with the next line by a mail program
         text = text.partition(" index ")[0]
-    half = len(text) // 2
+        half = len(text) // 2
     if len(text) % 2 and text[half] == " " and _strip(text[:half]) == _strip(text[half + 1 :]):
         return text[:half], text[half + 1 :]
     first, separator, second = text.partition(" b/")
@@ -203,6 +223,12 @@ def _unquote(text: str) -> str:
     text = text.rstrip("\r")
     if len(text) < 2 or text[0] != '"' or text[-1] != '"':
         return text[:MAX_PATH]
+    return _unescaped(text)
+
+
+@lru_cache(256)
+def _unescaped(text: str) -> str:
+    """A path in quotes, without them. A file's header says each path two or three times."""
     pieces = _ESCAPE.split(text[1:-1].encode("utf-8", "replace"))  # in turn: text, and an escape
     pieces[1::2] = [_ESCAPED.get(escape, escape[1:]) for escape in pieces[1::2]]
     return b"".join(pieces).decode("utf-8", "replace").replace("\0", "\ufffd")[:MAX_PATH]
@@ -210,6 +236,8 @@ def _unquote(text: str) -> str:
 
 def _prefixed(old: str, new: str) -> bool:
     """Do the paths carry a/ and b/ (or git's mnemonic c i o w)? With --no-prefix both are alike."""
+    if old[:2] == "a/" and new[:2] == "b/":
+        return True
     return old[1:2] == "/" and new[1:2] == "/" and old[0] in "abciow1" and new[0] in "abciow2" and old[:2] != new[:2]
 
 

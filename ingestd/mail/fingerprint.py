@@ -17,7 +17,7 @@ _SIZES = re.compile(r"@@ -[0-9]{0,9}(?:,([0-9]{0,9}))?(?:(?<=[0-9])( \+)[0-9]{0,
 _COMMIT = r"(?:commit |From )?[0-9A-Fa-f]{40}"
 _COMMIT_LINE = re.compile(_COMMIT)
 # Lines that need a closer look, wherever they stand; all between two of them are told by their first characters.
-_STOP = re.compile(rf"\n(?:diff |index |GIT binary patch|Binary files|\\ [^\n]{{10}}|{_COMMIT})")
+_STOP = re.compile(rf"\n(?:diff |GIT binary patch|Binary files|\\ [^\n]{{10}}|{_COMMIT})")
 _LETTERS = frozenset(string.ascii_letters)
 _BINARY = ("GIT binary patch", "Binary files")
 _MAX_OID = 64
@@ -129,7 +129,7 @@ class _PatchId:
             self.at = self._stop()
             return self.at > start
         if self.before == self.after == 0:
-            return self._hunk()
+            return self._hunk() or self._usual_header()
         if self.before == -1:
             return self._header()
         if 0 <= self.before <= _FEW and self.after <= _FEW:
@@ -174,12 +174,31 @@ class _PatchId:
         while marks[end : end + 1] == "d" and self.lines[end].startswith("diff "):  # which is nothing new here
             self.at = end + 1
             end = _end(_HEADER, marks, end + 1, self._stop())
+        lines = self.lines[start:end]
+        if "i" in marks[start:end] and (index := [line for line in lines if line.startswith("index ")]):
+            lines = [line for line in lines if not line.startswith("index ")]
+            self.index = next((line for line in reversed(index) if ".." in line), self.index)
         if end == start and marks[start : start + 3] == "-+@" and self.lines[start].startswith("--- "):
+            lines = self.lines[start : start + 2]
             end = start + 2
             self.before = self.after = 0
-        self.pending += self.lines[start:end]
+        self.pending += lines
         self.at = end
         return end > start
+
+    def _usual_header(self) -> bool:
+        """Take the header of another file where it is as most are, down to its first hunk."""
+        at = self.at
+        if self.marks[at : at + 5] != "di-+@":
+            return False
+        line, index, old, new = self.lines[at : at + 4]
+        if not (line.startswith("diff ") and index.startswith("index ") and old.startswith("--- ")):
+            return False
+        self._flush()
+        self.pending = [line, old, new]
+        self.index = index if ".." in index else self.index
+        self.at = at + 4
+        return True
 
     def _hunk(self) -> bool:
         """Take the hunk that begins here where its lines are as git writes them: its header needs no second reading."""

@@ -12,7 +12,8 @@ from urllib.parse import unquote_to_bytes
 from ingestd.mail import charset, header, limits
 
 MAX_MULTIPARTS = 16  # opened within a mail, real mail has two or three; each is looked for in all of the mail
-MAX_PARTS = 32  # real list mail has at most a handful; each costs as much as many lines of text
+# And one for each 256 bytes beyond eight: each costs as much as many lines of text. Real list mail has at most a handful.
+MAX_PARTS = 32
 MAX_PARAMETERS = 100  # of a field, whatever they are
 MAX_SILENT = 2_000  # bytes of a part's header that is passed over because it says nothing of the part
 
@@ -76,6 +77,7 @@ def leaves(headers: header.Headers, body: bytes) -> tuple[list[Part], list[str]]
     done = 0
     last = None
     left = limits.room(len(body), few=200, each=64)
+    most = limits.room(len(body), few=8, each=256, most=MAX_PARTS)
     while walk.ahead:
         here = start, delimiter = heapq.heappop(walk.ahead)
         left -= 1
@@ -104,8 +106,8 @@ def leaves(headers: header.Headers, body: bytes) -> tuple[list[Part], list[str]]
         else:
             walk.stack[depth].start = done
             _open_child(walk, done)
-        if len(walk.parts) >= MAX_PARTS:
-            walk.defects[f"more than {MAX_PARTS} MIME parts"] = None
+        if len(walk.parts) >= most:
+            walk.defects[f"more than {most} MIME parts"] = None
             break
     else:
         if walk.stack:
@@ -295,7 +297,7 @@ def transfer_decode(body: bytes, encoding: str) -> tuple[bytes, list[str]]:
     if encoding == "quoted-printable":
         return binascii.a2b_qp(body), []
     if encoding in ("x-uuencode", "uuencode", "uue", "x-uue"):
-        return _uuencoded(body), []
+        return _uuencoded(body)
     known = encoding in ("", "7bit", "8bit", "binary")
     return body, [] if known else ["unknown transfer encoding"]
 
@@ -325,11 +327,14 @@ def _base64(body: bytes) -> tuple[bytes, list[str]]:
     return data, list(dict.fromkeys(defects))
 
 
-def _uuencoded(body: bytes) -> bytes:
+def _uuencoded(body: bytes) -> tuple[bytes, list[str]]:
     """Decode. A line that is shorter than it says gives what it has: the rest would be NUL, and make much of little."""
     chunks = []
     inside = False
-    for line in _WHOLE_BYTES.findall(body):
+    lines = _WHOLE_BYTES.findall(body)
+    if len(lines) > limits.room(len(body), few=100, each=16):  # all but the last one have 61 characters
+        return body, ["uuencoded data in many short lines"]
+    for line in lines:
         if line.startswith(b"begin "):
             inside = True
         elif line.strip() == b"end":
@@ -338,4 +343,4 @@ def _uuencoded(body: bytes) -> bytes:
             width = (((line[0] - 32) & 63) * 4 + 5) // 3  # it may be longer than it says
             if _UUENCODED.fullmatch(line, 0, width):
                 chunks.append(binascii.a2b_uu(line[:width])[: (len(line) - 1) * 3 // 4])
-    return b"".join(chunks) or body
+    return b"".join(chunks) or body, []

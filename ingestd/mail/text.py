@@ -144,13 +144,23 @@ def read_answer(texts: Texts) -> Body:
     content = signature.cut(whole)[0].strip()
     lines = unquoted(texts.lines)
     own = "\n".join(lines)
-    quotes = len(lines) < sum(map(len, texts.lines))
-    same = not quotes and len(texts.plain) == 1 and not own[:1].isspace()  # `whole` has a diff where `own` has one
-    known = own in texts.splits or diff.first_mark(own) < 0
-    split = _apart(texts, whole) if same and not known else _apart(texts, own, lines)
-    if split.diff is not None:  # quoted lines are part of what stands around it
-        split = _apart(texts, whole)
+    if len(lines) == sum(map(len, texts.lines)):
+        split = _first_diff(texts)
+    else:
+        split = _apart(texts, own, lines)
+        if split.diff is not None:  # quoted lines are part of what stands around it
+            split = _apart(texts, whole)
     return Body(content or None, split.diff, own, split.message, split.tail, attached=False)
+
+
+def _first_diff(texts: Texts) -> diff.Split:
+    """All texts apart, where the first diff among them stands."""
+    for at, (text, lines) in enumerate(zip(texts.plain, texts.lines, strict=True)):
+        split = _apart(texts, text, lines)
+        if split.diff is not None:
+            above, below = "".join(texts.plain[:at]), "".join(texts.plain[at + 1 :])
+            return diff.Split(above + split.message, split.tail + below, split.diff)
+    return diff.Split("".join(texts.plain), "", None)
 
 
 def unquoted(texts: list[list[str]]) -> list[str]:
@@ -233,7 +243,10 @@ def unstuff(text: str) -> str | None:
 
 def unflow(text: str, *, delsp: bool) -> str:
     """RFC 3676 section 4.2: join the lines of flowed paragraphs; quoted lines and signatures stay."""
+    text = ("\n" + text).replace("\n ", "\n")[1:]
+    if text.count(" \n") == text.count("\n-- \n") and text[-1:] != " ":
+        return text
     blank = "" if delsp else " "
-    pieces = _SOFT.split(("\n" + text).replace("\n ", "\n")[1:])  # in turn: text, and a line that is joined
+    pieces = _SOFT.split(text)  # in turn: text, and a line that is joined
     pieces[1::2] = [line + blank for line in pieces[1::2]]
     return "".join(pieces)

@@ -6,22 +6,28 @@ from itertools import chain, islice
 from ingestd.mail import address, limits
 from ingestd.mail.values import Trailer
 
-# Of the last paragraph and of what stands above it, each; and one for each 24 characters beyond two hundred. A mail of
-# an archive of 16,945 has fifty.
+# And one for each 24 characters beyond forty; the last ones, where a paragraph has more. A mail of an archive of 16,945
+# has fifty.
 MAX_TRAILERS = 2_000
 MAX_VALUE = 2_000
 MAX_FOLDS = 20
 
-_INDENT, _WORD, _COLON = r"\n([ \t\u00a0]{0,3}+)", r"[A-Za-z][A-Za-z0-9-]{0,60}+", r"[ \t\u00a0]{0,3}+:(?!//)"
+_INDENT, _WORD, _COLON = r"([ \t\u00a0]{0,3}+)", r"[A-Za-z][A-Za-z0-9-]{0,60}+", r"[ \t\u00a0]{0,3}+:(?!//)"
 _VALUE = r"([^\n]{0,2000})"
-_NAMED = re.compile(f"{_INDENT}({_WORD}){_COLON}")
-_LINE = re.compile(f"{_INDENT}({_WORD}){_COLON}{_VALUE}")
+_NAMED = re.compile(rf"\n{_INDENT}({_WORD}){_COLON}")
+_LINE = re.compile(rf"\n{_INDENT}({_WORD}){_COLON}{_VALUE}")
 # The same for names that can count outside the last paragraph.
-_KNOWN = re.compile(f"{_INDENT}({_WORD}(?<=-[Bb][Yy])|(?i:cc|fixes|closes|link)){_COLON}{_VALUE}")
+# Nearly no line begins with these letters, and ignoring case is slow.
+_KNOWN = re.compile(
+    rf"\n(?=[ \t\u00a0A-Za-z]){_INDENT}({_WORD}(?<=-[Bb][Yy])|(?=[CcFfLl])(?i:cc|fixes|closes|link))"
+    f"{_COLON}{_VALUE}"
+)
 # Known names that take a person; every other name must end in -by to count outside the last paragraph.
 _PERSON = frozenset(("cc", "to", "from", "acked-for-mfd-by", "author", "fix-suggested-by", "thanks"))
 _ANSWER = ("fixes", "link", "closes")  # what counts in an answer beside -by trailers
 _FIXES = re.compile(r"(?:commit )?[0-9a-f]{7,64}\b", re.IGNORECASE)
+_BLANKS = (" ", "\t")
+_AT_AHEAD = re.compile(r"[^@\n]*+@")
 _ADDRESS_LINE = re.compile(r"\s*<?[^\s<>@]+@[^\s<>@]+>?\s*\Z")
 _SIMPLE_PERSON = re.compile(r'([^"(),:;<>@\[\]\\=?]*)<([^<>@\s]+@[^<>@\s]+)>')
 
@@ -56,17 +62,18 @@ def is_block(paragraph: str) -> bool:
     text = "\n" + paragraph
     lines = text.count("\n")
     hits = _NAMED.subn("", text)[1]  # only counted
-    folded = sum(text.count(f"\n{mark}") for mark in " \t[(#") if hits * 4 < lines else 0
-    return hits > 0 and (hits * 4 >= lines or hits + folded >= lines)
+    if hits * 4 >= lines:
+        return hits > 0
+    return hits > 0 and hits + sum(text.count(f"\n{mark}") for mark in " \t[(#") >= lines
 
 
 def _collect(text: str, block: int | None, start: int, *, answer: bool) -> tuple[Trailer, ...]:
     """Trailers from the offset `start` on, in order; from `block` on every name counts, above it only known ones."""
     text = "\n" + text
     block = len(text) if block is None else block
-    most = limits.room(len(text), few=200, each=24, most=MAX_TRAILERS)
-    above = islice(_KNOWN.finditer(text, start, block), most)
-    below = [*_LINE.finditer(text, block)][-most:]  # a sign-off stands last
+    most = limits.room(len(text), few=40, each=24, most=MAX_TRAILERS)
+    below = list(_LINE.finditer(text, max(block, _last_lines(text, 2 * most))))[-most:]  # a sign-off stands last
+    above = islice(_KNOWN.finditer(text, start, block), most - len(below))
     found: list[Trailer] = []
     behind = 0
     for hit in chain(above, below):
@@ -80,16 +87,24 @@ def _collect(text: str, block: int | None, start: int, *, answer: bool) -> tuple
         if not _wanted(low, value, within=hit.start() >= block, answer=answer, indented=bool(indent)):
             continue
         behind = hit.end() + 1  # where the next line begins
-        more = text[behind : behind + 1] in (" ", "\t") or (person and "@" not in value)
-        for _ in range(MAX_FOLDS if more else 0):
+        for _ in range(MAX_FOLDS):
+            bare = person and bool(value) and "@" not in value
+            if not (text.startswith(_BLANKS, behind) or (bare and _AT_AHEAD.match(text, behind))):
+                break
             end = text.find("\n", behind, behind + MAX_VALUE)
-            line = text[behind:end] if end >= 0 else text[behind : behind + MAX_VALUE]
-            if not ((person and _continues(value, line)) or _folds(line, low)):
+            line = text[behind : end if end >= 0 else behind + MAX_VALUE]
+            if not (_folds(line, low) or (bare and _ADDRESS_LINE.match(line))):
                 break
             value = f"{value} {line.strip()}"
             behind += len(line) + 1
         found.append(_trailer(name, value[:MAX_VALUE], person=person))
     return tuple(found)
+
+
+def _last_lines(text: str, count: int) -> int:
+    """Where the line end in front of the last so many lines stands; 0 where there are no more."""
+    lines = text.rsplit("\n", count)
+    return len(lines[0]) if len(lines) > count else 0
 
 
 def _wanted(low: str, value: str, *, within: bool, answer: bool, indented: bool) -> bool:
@@ -108,20 +123,16 @@ def _wanted(low: str, value: str, *, within: bool, answer: bool, indented: bool)
     return low == "fixes" and bool(_FIXES.match(value))
 
 
-def _continues(value: str, line: str) -> bool:
-    """A person whose address stands on the next line."""
-    return "@" not in value and bool(value) and bool(_ADDRESS_LINE.match(line[:MAX_VALUE]))
-
-
 def _folds(line: str, low: str) -> bool:
     """An indented line belongs to the trailer above, unless it is a trailer itself."""
-    return line[:1] in (" ", "\t") and bool(line.strip()) and not _LINE.match("\n" + line.lstrip()) and low != "cc"
+    text = line.strip()
+    return line[:1] in _BLANKS and low != "cc" and bool(text) and not (":" in text and _LINE.match("\n" + text))
 
 
 def _trailer(name: str, value: str, *, person: bool) -> Trailer:
     if not person:
         return Trailer(name, value, None, None)
-    if simple := _SIMPLE_PERSON.match(value):
+    if ">" in value and (simple := _SIMPLE_PERSON.match(value)):
         return Trailer(name, value, simple.group(1).strip() or None, simple.group(2))
     who = address.person(value.partition(" #")[0])
     return Trailer(name, value, who.name or None, who.email or None)

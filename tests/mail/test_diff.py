@@ -176,7 +176,7 @@ def test_a_diff_is_found_below_any_prose(prose: str, file: str) -> None:
 
 
 def test_still_smaller_pieces_are_left_where_they_are() -> None:
-    text = made("f") + "index 1\n" * 10_000 + made("g")
+    text = made("f") + "diff --git\n" * 10_000 + made("g")
     split = diff.split(text)
     assert split.diff is not None
     assert split.diff.text.startswith(made("f"))
