@@ -14,7 +14,7 @@ MAX_PEOPLE = 1_000
 MAX_BEFORE = 20  # places in which the first person of a field is looked for
 MAX_LENGTH = 998  # characters of a name or an address
 
-_SHORT = 200  # characters of a field that is remembered
+_SHORT = 200  # characters of what is remembered
 
 # What decides where a field is cut: commas, the last angle, a quote or comment that is not passed over. Passed over is
 # a quote whose end is near, and a comment without another one within. A comma between angles says nothing.
@@ -50,7 +50,12 @@ def _of_values(values: list[str], most: int) -> list[Person]:
 
 
 def _everybody(pieces: Iterator[str], most: int) -> Iterator[Person]:
-    return (one for one in map(_person, islice(pieces, most)) if one.name or one.email)
+    return (one for one in map(_place, islice(pieces, most)) if one.name or one.email)
+
+
+def _place(piece: str) -> Person:
+    """Who stands between two commas."""
+    return _same_place(piece) if len(piece) < _SHORT else _person(piece)
 
 
 def person(value: str) -> Person:
@@ -127,6 +132,9 @@ def _person(piece: str) -> Person:
     if word := _ADDRESS.search(decoded) if "@" in decoded else None:
         return Person(_name(decoded[: word.start()]), _email(word.group()))
     return Person(_name(text, decoded), "")
+
+
+_same_place = lru_cache(4096)(_person)  # the same people are on copy again and again
 
 
 def _name(text: str, decoded: str | None = None) -> str:

@@ -150,7 +150,7 @@ def _text(lines: list[str]) -> str:
 
 def _room(size: int) -> int:
     """How many steps there are for so many characters."""
-    return limits.room(size, few=40, each=32)
+    return limits.room(size, few=20, each=32)
 
 
 class _Splitter:

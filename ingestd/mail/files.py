@@ -7,7 +7,7 @@ from ingestd.mail import limits
 from ingestd.mail.diff import Diff, Signs
 from ingestd.mail.values import Change, File
 
-# And one for each 64 characters beyond twenty, as git's smallest have: the new mode of a file named by eight letters. A
+# And one for each 64 characters beyond ten, as git's smallest have: the new mode of a file named by eight letters. A
 # mail of an archive of 16,945 has 2,521.
 MAX_FILES = 5_000
 MAX_PATH = 4_096
@@ -81,7 +81,7 @@ class _Draft:
 
 def most(diff: Diff) -> int:
     """How many files of a diff are told; more of them are left where they are, in the diff."""
-    return limits.room(len(diff.text), few=20, each=64, most=MAX_FILES)
+    return limits.room(len(diff.text), few=10, each=64, most=MAX_FILES)
 
 
 def of(diff: Diff) -> tuple[File, ...]:

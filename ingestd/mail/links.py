@@ -7,7 +7,7 @@ from ingestd.mail import limits
 from ingestd.mail.header import MAX_ID
 from ingestd.mail.values import Link
 
-MAX_LINKS = 500  # and lines that tell them, one for each 40 characters beyond twenty; an archive has 20 at most
+MAX_LINKS = 500  # and lines that tell them, one for each 40 characters beyond ten; an archive has 20 at most
 
 # The first letters apart (the long s is one without case): ignoring case is slow, and few lines begin with these.
 _LINE = re.compile(
@@ -42,7 +42,7 @@ def read(text: str) -> tuple[tuple[Link, ...], str | None, str | None]:
     low = text.lower()
     if not ("-on:" in low or "-id:" in low or "supersedes:" in low or "obsoletes:" in low or "base-commit:" in low):
         return (), None, None
-    most = limits.room(len(text), few=20, each=40, most=MAX_LINKS)
+    most = limits.room(len(text), few=10, each=40, most=MAX_LINKS)
     for found in islice(_LINE.finditer("\n" + text), most):
         key, value = found.group(1).lower(), found.group(2).strip()
         if key == "base-commit":

@@ -76,7 +76,7 @@ def leaves(headers: header.Headers, body: bytes) -> tuple[list[Part], list[str]]
     _push(walk, boundary, kind, 0)
     done = 0
     last = None
-    left = limits.room(len(body), few=200, each=64)
+    left = limits.room(len(body), few=40, each=64)
     most = limits.room(len(body), few=8, each=256, most=MAX_PARTS)
     while walk.ahead:
         here = start, delimiter = heapq.heappop(walk.ahead)
@@ -332,7 +332,7 @@ def _uuencoded(body: bytes) -> tuple[bytes, list[str]]:
     chunks = []
     inside = False
     lines = _WHOLE_BYTES.findall(body)
-    if len(lines) > limits.room(len(body), few=100, each=16):  # all but the last one have 61 characters
+    if len(lines) > limits.room(len(body), few=20, each=16):  # all but the last one have 61 characters
         return body, ["uuencoded data in many short lines"]
     for line in lines:
         if line.startswith(b"begin "):

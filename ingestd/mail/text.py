@@ -132,7 +132,7 @@ def _crs(line: str) -> int:
 
 def lf(text: str) -> str:
     """CRLF to LF, however many CR a line ends with; CR elsewhere stays."""
-    text = text.replace("\r\n", "\n")
+    text = text.replace("\r\n", "\n").replace("\r\n", "\n")
     if "\r\n" in text:
         text = _MORE_CR.sub("", text)
     return text

@@ -6,7 +6,7 @@ from itertools import chain, islice
 from ingestd.mail import address, limits
 from ingestd.mail.values import Trailer
 
-# And one for each 24 characters beyond forty; the last ones, where a paragraph has more. A mail of an archive of 16,945
+# And one for each 24 characters beyond twenty; the last ones, where a paragraph has more. A mail of an archive of 16,945
 # has fifty.
 MAX_TRAILERS = 2_000
 MAX_VALUE = 2_000
@@ -71,7 +71,7 @@ def _collect(text: str, block: int | None, start: int, *, answer: bool) -> tuple
     """Trailers from the offset `start` on, in order; from `block` on every name counts, above it only known ones."""
     text = "\n" + text
     block = len(text) if block is None else block
-    most = limits.room(len(text), few=40, each=24, most=MAX_TRAILERS)
+    most = limits.room(len(text), few=20, each=24, most=MAX_TRAILERS)
     below = list(_LINE.finditer(text, max(block, _last_lines(text, 2 * most))))[-most:]  # a sign-off stands last
     above = islice(_KNOWN.finditer(text, start, block), most - len(below))
     found: list[Trailer] = []

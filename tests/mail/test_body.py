@@ -109,7 +109,7 @@ def test_what_is_no_link(line: str) -> None:
 def test_so_many_lines_of_links_are_read() -> None:
     text = "".join(f"Based-on: <20261102-{number}-ann@example.org>\n" for number in range(links.MAX_LINKS + 1))
     assert len(links.read(text)[0]) == links.MAX_LINKS
-    assert len(links.read("".join(f"Based-on: <{number}@x>\n" for number in range(400)))[0]) == 20 + 7_090 // 40
+    assert len(links.read("".join(f"Based-on: <{number}@x>\n" for number in range(400)))[0]) == 10 + 7_090 // 40
 
 
 def test_bases_and_change_ids() -> None:

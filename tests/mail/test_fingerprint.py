@@ -205,7 +205,7 @@ def test_so_many_files_are_told() -> None:
 
 def test_as_many_files_are_told_as_a_diff_has_room_for() -> None:
     read = parse(mail("1@x", "[PATCH] x", SMALL * 1_000))
-    most = 20 + 1_000 * len(SMALL) // 64
+    most = 10 + 1_000 * len(SMALL) // 64
     assert len(read.files) == most < 1_000
     assert read.defects == (f"more than {most} files",)
     assert read.diff == SMALL * 1_000
