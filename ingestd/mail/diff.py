@@ -264,11 +264,17 @@ class _Splitter:
     def _first_hunk(self, at: int) -> int:
         """Where the first hunk begins of the file whose first lines stand here, as nearly every file's do; else 0."""
         lines, marks = self.lines, self.marks
-        if marks[at : at + 4] == "di-+" and lines[at].startswith("diff --git ") and lines[at + 1].startswith("index "):
-            at += 2
+        first = at + 1
+        if marks[at : at + 1] == "d" and lines[at].startswith("diff --git "):
+            at = self._extended_end(first)
         if marks[at : at + 3] != "-+@" or not (lines[at].startswith("--- ") and lines[at + 1].startswith("+++ ")):
             return 0
-        return at + 2 if self.headers[lines[at + 2]] else 0
+        if not self.headers[lines[at + 2]]:
+            return 0
+        if at > first + 1:
+            behind = self.taken - self.open
+            self.extended[first + behind] = at + behind
+        return at + 2
 
     def _pass(self) -> None:
         """Go to the last of the lines that say nothing of a diff, this one and all that follow it."""
@@ -343,7 +349,8 @@ class _Splitter:
 
     def _hunks(self, hunk: int) -> None:
         """Take all lines down to this hunk, and all hunks and usual files that follow; hunks' counts are trusted."""
-        self._take(hunk)
+        if not self.runs:
+            self._take(hunk)  # the diff begins, before any step is taken for its hunks
         lines, marks = self.lines, self.marks
         behind = self.taken - self.open  # how far a line's place in the diff is from its place in the text
         at = hunk
@@ -435,15 +442,20 @@ class _Splitter:
 
     def _extended(self) -> None:
         """Take this line of git's extended header and all such lines that follow it."""
-        lines, start, last = self.lines, self.at, len(self.lines)
-        end = start + 1
-        while end < last and lines[end].startswith(_EXTENDED):
-            end += 1
+        start = self.at
+        end = self._extended_end(start)
         if end > start + 1:
             behind = self.taken - self.open
             self.extended[start + behind] = end + behind
         self._take(end)
         self.at = end - 1
+
+    def _extended_end(self, at: int) -> int:
+        """Where the lines of git's extended header end that begin here."""
+        lines, last = self.lines, len(self.lines)
+        while at < last and lines[at].startswith(_EXTENDED):
+            at += 1
+        return at
 
     def _binary(self, _: str) -> None:
         end = self._data_end()

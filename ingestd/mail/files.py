@@ -110,10 +110,13 @@ def of(diff: Diff) -> tuple[File, ...]:
                 _finish(found, draft)
                 draft = _Draft()
                 draft.git_old, draft.git_new = _git_paths(line[11:])
-                if at + 3 in hunks and marks[at : at + 3] == "i-+" and lines[at + 1].startswith("--- "):  # as most are
-                    _extended(draft, lines[at])
-                    draft.old, draft.new = _path(lines[at + 1][4:]), _path(lines[at + 2][4:])
-                    at += 3
+                first = extended.get(at) or (at + 1 if marks[at : at + 1] == "i" else at)
+                for one in lines[at : min(first, at + MAX_EXTENDED)]:
+                    _extended(draft, one)
+                at = first
+                if at + 2 in hunks and marks[at : at + 2] == "-+" and lines[at].startswith("--- "):
+                    draft.old, draft.new = _path(lines[at][4:]), _path(lines[at + 1][4:])
+                    at += 2
         elif line.startswith("--- "):
             if marks[at : at + 1] == "+" and lines[at].startswith("+++ "):
                 if at + 1 in hunks and (draft is None or draft.old):
@@ -155,6 +158,8 @@ def _extended(draft: _Draft, line: str) -> None:
     if word == "inde":
         if found := _INDEX.match(line):
             draft.old_blob, draft.new_blob = found.groups()
+    elif word == "simi":
+        pass
     elif word in ("old ", "new "):
         if line.startswith("mode ", 4):
             draft.mode = True

@@ -17,7 +17,7 @@ _SIZES = re.compile(r"@@ -[0-9]{0,9}(?:,([0-9]{0,9}))?(?:(?<=[0-9])( \+)[0-9]{0,
 _COMMIT = r"(?:commit |From )?[0-9A-Fa-f]{40}"
 _COMMIT_LINE = re.compile(_COMMIT)
 # Lines that need a closer look, wherever they stand; all between two of them are told by their first characters.
-_STOP = re.compile(rf"\n(?:diff |GIT binary patch|Binary files|\\ [^\n]{{10}}|{_COMMIT})")
+_STOP = re.compile(rf"\n(?=[\\dGBcF0-9A-Fa-f])(?:diff |GIT binary patch|Binary files|\\ [^\n]{{10}}|{_COMMIT})")
 _LETTERS = frozenset(string.ascii_letters)
 _BINARY = ("GIT binary patch", "Binary files")
 _MAX_OID = 64
@@ -69,6 +69,7 @@ class _PatchId:
         self.lines = diff.lines
         self.hunks = diff.hunks
         self.marks = diff.marks
+        self.extended = diff.extended
         self.stops = _stops(diff.text)[::-1]  # the next one last
         self.at = 0
         self._reset()
@@ -111,7 +112,7 @@ class _PatchId:
         if not self.begun:
             return None
         self._flush()
-        return self.total.to_bytes(20, "little").hex()
+        return (self.total % (1 << 160)).to_bytes(20, "little").hex()
 
     def _stop(self) -> int:
         """The next line that needs a closer look, this one too, or the end."""
@@ -129,7 +130,9 @@ class _PatchId:
             self.at = self._stop()
             return self.at > start
         if self.before == self.after == 0:
-            return self._hunk() or self._usual_header()
+            while self._hunk() or self._usual_header():
+                pass
+            return self.at > start
         if self.before == -1:
             return self._header()
         if 0 <= self.before <= _FEW and self.after <= _FEW:
@@ -174,31 +177,33 @@ class _PatchId:
         while marks[end : end + 1] == "d" and self.lines[end].startswith("diff "):  # which is nothing new here
             self.at = end + 1
             end = _end(_HEADER, marks, end + 1, self._stop())
-        lines = self.lines[start:end]
-        if "i" in marks[start:end] and (index := [line for line in lines if line.startswith("index ")]):
-            lines = [line for line in lines if not line.startswith("index ")]
-            self.index = next((line for line in reversed(index) if ".." in line), self.index)
         if end == start and marks[start : start + 3] == "-+@" and self.lines[start].startswith("--- "):
-            lines = self.lines[start : start + 2]
             end = start + 2
             self.before = self.after = 0
-        self.pending += lines
+        self._add_header(self.lines[start:end])
         self.at = end
         return end > start
 
     def _usual_header(self) -> bool:
         """Take the header of another file where it is as most are, down to its first hunk."""
-        at = self.at
-        if self.marks[at : at + 5] != "di-+@":
-            return False
-        line, index, old, new = self.lines[at : at + 4]
-        if not (line.startswith("diff ") and index.startswith("index ") and old.startswith("--- ")):
+        lines, marks, at = self.lines, self.marks, self.at
+        names = self.extended.get(at + 1) or (at + 2 if marks[at + 1 : at + 2] == "i" else at + 1)
+        if marks[names : names + 3] != "-+@" or not (lines[at].startswith("diff ") and lines[names].startswith("--- ")):
             return False
         self._flush()
-        self.pending = [line, old, new]
-        self.index = index if ".." in index else self.index
-        self.at = at + 4
+        if marks.count("i", at, names) == 1 and lines[names - 1].startswith("index "):
+            self.pending = [*lines[at : names - 1], *lines[names : names + 2]]
+            self.index = lines[names - 1] if ".." in lines[names - 1] else self.index
+        else:
+            self._add_header(lines[at : names + 2])
+        self.at = names + 2
         return True
+
+    def _add_header(self, lines: list[str]) -> None:
+        """A file's header counts without its index line, which is needed for binary files only."""
+        index = [line for line in lines if line.startswith("index ")]
+        self.pending += [line for line in lines if not line.startswith("index ")] if index else lines
+        self.index = next((line for line in reversed(index) if ".." in line), self.index)
 
     def _hunk(self) -> bool:
         """Take the hunk that begins here where its lines are as git writes them: its header needs no second reading."""
@@ -250,7 +255,7 @@ class _PatchId:
         """Add the digest of a file: bytes with carry, the last carry dropped, so that the order of files is nothing."""
         data = "".join(self.pending).encode("utf-8", "replace").translate(None, _SPACES)
         digest = hashlib.sha1(data, usedforsecurity=False).digest()
-        self.total = (self.total + int.from_bytes(digest, "little")) % (1 << 160)
+        self.total += int.from_bytes(digest, "little")
         self.pending = []
 
 

@@ -42,7 +42,7 @@ class Body(NamedTuple):
     content: str | None  # Patchwork's content
     diff: diff.Diff | None
     own: str  # the text without quoted lines
-    message: str  # the text above the diff, whole
+    message: str  # the text above the diff, of an answer without quoted lines
     tail: str  # the text below it
     attached: bool  # the diff came as an attachment
 
@@ -140,16 +140,10 @@ def lf(text: str) -> str:
 
 def read_answer(texts: Texts) -> Body:
     """An answer's text stays whole, as Patchwork keeps comments; a diff that stands in it unquoted is told as well."""
-    whole = "".join(text.strip() + "\n" for text in texts.plain)
-    content = signature.cut(whole)[0].strip()
+    content = signature.cut("".join(text.strip() + "\n" for text in texts.plain))[0].strip()
     lines = unquoted(texts.lines)
     own = "\n".join(lines)
-    if len(lines) == sum(map(len, texts.lines)):
-        split = _first_diff(texts)
-    else:
-        split = _apart(texts, own, lines)
-        if split.diff is not None:  # quoted lines are part of what stands around it
-            split = _apart(texts, whole)
+    split = _first_diff(texts) if len(lines) == sum(map(len, texts.lines)) else _apart(texts, own, lines)
     return Body(content or None, split.diff, own, split.message, split.tail, attached=False)
 
 
