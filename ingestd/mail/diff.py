@@ -15,6 +15,12 @@ _EXTENDED = (
 _FIRST = ("diff --git ", "--- ")  # what a file begins with in nearly every diff
 _MARKS = ("--- ", "diff ", "Index: ", "*** ")
 _MARK = re.compile(r"\n(?:--- |diff |Index: |\*\*\* )")
+# One stands in every diff: a file's two names, two lines of its header, the word of a binary file, a context diff.
+_HEADER_LINE = "|".join(_EXTENDED)
+_NEEDED = re.compile(
+    rf"\n(?=[-*oncrdsiBF])(?:--- [^\n]*\n\+\+\+ |\*\*\* |(?:Binary files|Files) [^\n]* differ(?:\n|\Z)|"
+    rf"(?:{_HEADER_LINE})[^\n]*\n(?:{_HEADER_LINE}|--- |GIT binary patch|Binary files ))"
+)
 # What may stand below a line that opens a diff without being git's: diff -u, svn, cvs, hg, quilt.
 _BELOW_OPENING = (*_EXTENDED, "--- ", "*** ", "=====", "RCS file:", "diff ", "Index: ", "Binary files ", "Only in ")
 # Every line that may begin or end a diff, a hunk or a file, or say something of a file, begins with one of these.
@@ -106,7 +112,7 @@ def split(text: str, lines: list[str] | None = None) -> Split:
     - `Binary files ... differ` below a git header is a diff; context diffs are read.
     """
     start = first_mark(text)
-    if start < 0:
+    if start < 0 or not (_NEEDED.search(text, start - 1) if start else _NEEDED.search("\n" + text)):
         return Split(text, "", None)
     lines = text[start:].split("\n") if lines is None else lines[text.count("\n", 0, start) :]
     splitter = _Splitter(lines, len(text) - start)

@@ -128,7 +128,7 @@ class _PatchId:
         marks, start = self.marks, self.at
         if not self.begun or self.binary:
             self.at = self._stop()
-            return self.at > start
+            return (self.begun and self.at < len(marks) and self._usual_header()) or self.at > start
         if self.before == self.after == 0:
             while self._hunk() or self._usual_header():
                 pass
@@ -185,19 +185,38 @@ class _PatchId:
         return end > start
 
     def _usual_header(self) -> bool:
-        """Take the header of another file where it is as most are, down to its first hunk."""
+        """Take the header of another file where it is as most are, down to its first hunk or its binary data."""
         lines, marks, at = self.lines, self.marks, self.at
         names = self.extended.get(at + 1) or (at + 2 if marks[at + 1 : at + 2] == "i" else at + 1)
-        if marks[names : names + 3] != "-+@" or not (lines[at].startswith("diff ") and lines[names].startswith("--- ")):
+        binary = marks[names : names + 1] in ("G", "B") and lines[names].startswith(_BINARY)
+        if not binary and (marks[names : names + 3] != "-+@" or not lines[names].startswith("--- ")):
             return False
-        self._flush()
+        if not lines[at].startswith("diff "):
+            return False
+        if self.binary:
+            at += 1  # the line that ends binary data is left out
+        else:
+            self._flush()
+        self.at = names + (1 if binary else 2)
         if marks.count("i", at, names) == 1 and lines[names - 1].startswith("index "):
-            self.pending = [*lines[at : names - 1], *lines[names : names + 2]]
+            self.pending = lines[at : names - 1]
             self.index = lines[names - 1] if ".." in lines[names - 1] else self.index
         else:
-            self._add_header(lines[at : names + 2])
-        self.at = names + 2
+            self._add_header(lines[at:names])
+        if binary:
+            self._begin_binary()
+        else:
+            self.pending += lines[names : names + 2]
+            self.binary = False
+            self.before = self.after = 0
         return True
+
+    def _begin_binary(self) -> None:
+        """Binary data is not read: the blob ids stand for it."""
+        self.binary = True
+        self.before, self.after = 0, -1
+        self.pending += _blobs(self.index)
+        self._flush()
 
     def _add_header(self, lines: list[str]) -> None:
         """A file's header counts without its index line, which is needed for binary files only."""
@@ -219,10 +238,7 @@ class _PatchId:
         """One line of a patch; False where the patch ends with it."""
         if self.before == -1:
             if line.startswith(_BINARY):
-                self.binary = True
-                self.before = 0
-                self.pending += _blobs(self.index)
-                self._flush()
+                self._begin_binary()
                 return True
             if line.startswith("--- "):
                 self.before = self.after = 1

@@ -2,6 +2,7 @@
 
 import html
 import re
+from functools import lru_cache
 
 _BREAKS = "br|p|div|tr|li|ul|ol|table|blockquote|h[1-6]|hr"
 _HIDDEN = "script|style|head|title"
@@ -20,6 +21,7 @@ _PRE = re.compile(rf"<(/?)pre{_REST}", _FLAGS)
 _TAG = re.compile(r"<[^>]*(?:>|\Z)")
 _BLANKS = re.compile(r"[ \t]{2,}")
 _EMPTY_LINES = re.compile(r"\n{3,}")
+_ENTITY = re.compile(r"(&(?:#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[^\t\n\f <&#;]{1,32};?))")  # what html.unescape looks at
 _KEPT = "\1"  # stands before a line of `pre` until lines are told apart
 
 
@@ -36,11 +38,20 @@ def text(source: str, *, exact: bool = False) -> str:
             out.append(piece.replace("\n", " "))
         else:
             out.append(_KEPT + piece.replace("\n", f"\n{_KEPT}") if exact else piece)
-    said = html.unescape(_TAG.sub("\n", "\n".join(out)))
+    said = _unescaped(_TAG.sub("\n", "\n".join(out)))
     if exact:
         return "\n".join(map(_exact, said.split("\n"))) + "\n"
     lines = map(str.strip, _BLANKS.sub(" ", said.replace("\u00a0", " ")).split("\n"))
     return _EMPTY_LINES.sub("\n\n", "\n".join(lines)).strip() + "\n"
+
+
+def _unescaped(text: str) -> str:
+    pieces = _ENTITY.split(text)  # in turn: text, and an entity
+    pieces[1::2] = map(_entity, pieces[1::2])
+    return "".join(pieces)
+
+
+_entity = lru_cache(1024)(html.unescape)  # the same few, again and again
 
 
 def _one_tag(found: re.Match[str]) -> str:
