@@ -162,8 +162,8 @@ def _room(size: int) -> int:
 class _Splitter:
     """The state machine. Of the lines above `at`, those from `open` on may be the diff's or the message's.
 
-    A step is a line, a run of quiet lines or of those of git's extended header, or a file with its hunks. Where names have
-    eight letters or more, no step of git's takes fewer characters than there is room for.
+    A step is a line, a run of quiet lines, one of lines of git's extended header, or a file with its hunks. Where names
+    have eight letters or more, no step of git's takes fewer characters than there is room for.
     """
 
     def __init__(self, lines: list[str], size: int) -> None:

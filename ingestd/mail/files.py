@@ -89,67 +89,95 @@ def of(diff: Diff) -> tuple[File, ...]:
 
     Hunks are skipped by their counts: content is never taken for a header.
     """
-    found: list[File] = []
-    draft: _Draft | None = None
-    lines, marks, hunks, extended = diff.lines, diff.marks, diff.hunks, diff.extended
-    last = len(lines)
-    enough = most(diff)
-    signs = Signs(lines, marks, diff.flags)
-    at = signs.next(0)
-    while at < last and len(found) <= enough:
-        line = lines[at]
-        hunk = hunks.get(at)
-        at += 1
-        if hunk:
-            if draft is not None:
-                draft.added += hunk.added
-                draft.removed += hunk.removed
-            at = hunk.end
-        elif line.startswith("diff "):
-            if line.startswith("--git ", 5):
-                _finish(found, draft)
-                draft = _Draft()
-                draft.git_old, draft.git_new = _git_paths(line[11:])
-                first = extended.get(at) or (at + 1 if marks[at : at + 1] == "i" else at)
-                for one in lines[at : min(first, at + MAX_EXTENDED)]:
-                    _extended(draft, one)
-                at = first
-                if at + 2 in hunks and marks[at : at + 2] == "-+" and lines[at].startswith("--- "):
-                    draft.old, draft.new = _path(lines[at][4:]), _path(lines[at + 1][4:])
-                    at += 2
-        elif line.startswith("--- "):
-            if marks[at : at + 1] == "+" and lines[at].startswith("+++ "):
-                if at + 1 in hunks and (draft is None or draft.old):
-                    _finish(found, draft)
-                    draft = _Draft()
-                if draft is not None and not draft.old:  # else no git header above and no hunk below: nothing changes
-                    draft.old, draft.new = _path(line[4:]), _path(lines[at][4:])
-                at += 1
-        elif line.startswith("*** ") and at < last and lines[at].startswith("--- ") and " ****" not in line:
-            _finish(found, draft)
-            draft = _Draft()
-            draft.old, draft.new = _path(line[4:]), _path(lines[at][4:])
-            at += 1
-        elif line.startswith("Index: "):
-            _finish(found, draft)
-            draft = _Draft()
-            draft.index = _path(line[7:])
-        elif first := extended.get(at - 1):
-            for one in lines[at - 1 : min(first, at + MAX_EXTENDED)] if draft is not None else ():
-                _extended(draft, one)
-            at = first
-        elif draft is not None and line[0] not in "*@":
-            _extended(draft, line)
-        if at not in hunks:
-            at = signs.next(at)
-    _finish(found, draft)
-    return tuple(found)
+    return tuple(_Reader(diff).read(most(diff)))
 
 
-def _finish(found: list[File], draft: _Draft | None) -> None:
-    done = draft.finished() if draft else None
-    if done:
-        found.append(done)
+class _Reader:
+    """Goes from line to line of a diff that may say something of a file."""
+
+    def __init__(self, diff: Diff) -> None:
+        self.lines, self.marks, self.hunks, self.extended = diff.lines, diff.marks, diff.hunks, diff.extended
+        self.signs = Signs(diff.lines, diff.marks, diff.flags)
+        self.found: list[File] = []
+        self.draft: _Draft | None = None
+        self.at = 0  # behind the line that is read
+
+    def read(self, most: int) -> list[File]:
+        """All files, until there is one more than so many."""
+        by_word = {"diff": self._git, "--- ": self._names, "*** ": self._context, "Inde": self._index}
+        lines, hunks, signs, last = self.lines, self.hunks, self.signs, len(self.lines)
+        at = signs.next(0)
+        while at < last and len(self.found) <= most:
+            if hunk := hunks.get(at):
+                if self.draft is not None:
+                    self.draft.added += hunk.added
+                    self.draft.removed += hunk.removed
+                self.at = hunk.end
+            else:
+                line = lines[at]
+                self.at = at + 1
+                by_word.get(line[:4], self._header)(line)
+            at = self.at if self.at in hunks else signs.next(self.at)
+        self._finish()
+        return self.found
+
+    def _finish(self) -> None:
+        done = self.draft.finished() if self.draft else None
+        if done:
+            self.found.append(done)
+
+    def _begin(self) -> _Draft:
+        """Another file."""
+        self._finish()
+        draft = self.draft = _Draft()
+        return draft
+
+    def _git(self, line: str) -> None:
+        """A line of git's own, with the header below it."""
+        if not line.startswith("diff --git "):
+            return
+        draft = self._begin()
+        draft.git_old, draft.git_new = _git_paths(line[11:])
+        at = self.at
+        end = self.extended.get(at) or (at + 1 if self.marks[at : at + 1] == "i" else at)
+        for one in self.lines[at : min(end, at + MAX_EXTENDED)]:
+            _extended(draft, one)
+        self.at = end
+        if self.marks[end : end + 2] == "-+" and end + 2 in self.hunks and self.lines[end].startswith("--- "):
+            draft.old, draft.new = _path(self.lines[end][4:]), _path(self.lines[end + 1][4:])
+            self.at += 2
+
+    def _names(self, line: str) -> None:
+        at = self.at
+        if self.marks[at : at + 1] != "+" or not self.lines[at].startswith("+++ "):
+            return
+        draft = self.draft
+        if at + 1 in self.hunks and (draft is None or draft.old):
+            draft = self._begin()
+        if draft is not None and not draft.old:  # else no git header above and no hunk below: nothing changes
+            draft.old, draft.new = _path(line[4:]), _path(self.lines[at][4:])
+        self.at += 1
+
+    def _context(self, line: str) -> None:
+        below = self.lines[self.at : self.at + 1]
+        if below and below[0].startswith("--- ") and " ****" not in line:
+            draft = self._begin()
+            draft.old, draft.new = _path(line[4:]), _path(below[0][4:])
+            self.at += 1
+
+    def _index(self, line: str) -> None:
+        if line.startswith("Index: "):
+            self._begin().index = _path(line[7:])
+
+    def _header(self, line: str) -> None:
+        """A line of git's extended header, or several."""
+        at = self.at
+        end = self.extended.get(at - 1, at)
+        if self.draft is not None:
+            _extended(self.draft, line)
+            for one in self.lines[at : min(end, at + MAX_EXTENDED)]:
+                _extended(self.draft, one)
+        self.at = end
 
 
 def _extended(draft: _Draft, line: str) -> None:

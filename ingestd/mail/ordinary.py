@@ -13,7 +13,6 @@ _HEADER = re.compile(
     r"index ([0-9a-f]{4,64})\.\.([0-9a-f]{4,64})(?: \d+)?"
 )
 _HEADER_LINES = (0, 4, 5)  # none between two hunks of a file
-_NAMING = re.compile(r"\n(?:---|\+\+\+) ")  # a line that looks like a file's name
 _CHANGES = {None: Change.MODIFY, "new": Change.ADD, "deleted": Change.DELETE}
 _NOTHING = "/dev/null"
 _SPACES = b" \t\n\r"  # git's own isspace
@@ -56,7 +55,7 @@ def read(diff: Diff) -> Reading | None:
         at = first
         while hunk := hunks.get(at):
             inside = "\n" + "\n".join(lines[at + 1 : hunk.end])
-            if hunk.remarks or _NAMING.search(inside):
+            if hunk.remarks or "\n--- " in inside or "\n+++ " in inside:  # which looks like a file's name
                 return None
             hashed.append(f"@@ {hunk.size} @@{inside}")
             counted.append(inside)

@@ -32,7 +32,8 @@ class Texts:
     other: list[bytes] = field(default_factory=list)
     charset: str | None = None
     lossy: bool = False
-    splits: dict[str, diff.Split] = field(default_factory=dict)  # of each text that was taken apart
+    # Of each text that was taken apart. No dictionary: to hash a text takes as long as much of its reading.
+    splits: list[tuple[str, diff.Split]] = field(default_factory=list)
     defects: dict[str, None] = field(default_factory=dict)
 
 
@@ -164,9 +165,10 @@ def unquoted(texts: list[list[str]]) -> list[str]:
 
 def _apart(texts: Texts, text: str, lines: list[str] | None = None) -> diff.Split:
     """A text's message and diff; that some of it was not looked at becomes a defect."""
-    split = texts.splits.get(text)  # a message that turns out to be an answer is read again
-    if split is None:
-        split = texts.splits[text] = diff.split(text, lines)
+    split = next((split for known, split in texts.splits if known == text), None)
+    if split is None:  # else a message that turned out to be an answer is read again
+        split = diff.split(text, lines)
+        texts.splits.append((text, split))
     if split.unread:
         texts.defects["too many small pieces for a diff"] = None
     return split
