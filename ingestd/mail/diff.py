@@ -192,7 +192,7 @@ class _Splitter:
                 steps[self.state](line)
             self.steps += 1
             self.at += 1
-        self.unread = self.skipped or self.at < len(lines)
+        self.unread = self.skipped or any(lines[self.at :])
 
     def _more_steps(self) -> bool:
         """Once all are used up, the diff has those of its own size, and where it has not begun, it is gone to: once."""

@@ -197,17 +197,18 @@ def _extended(draft: _Draft, line: str) -> None:
         if line.startswith("deleted file mode "):
             draft.change = _DELETE
     elif word == "rena":
-        if line.startswith("rename from "):
-            draft.change, draft.moved_from = _RENAME, _unquote(line[12:])
-        elif line.startswith("rename to "):
-            draft.moved_to = _unquote(line[10:])
+        _moved(draft, line, "rename ", _RENAME)
     elif word == "copy":
-        if line.startswith("copy from "):
-            draft.change, draft.moved_from = _COPY, _unquote(line[10:])
-        elif line.startswith("copy to "):
-            draft.moved_to = _unquote(line[8:])
+        _moved(draft, line, "copy ", _COPY)
     elif line.startswith(("GIT binary patch", "Binary files ")):
         draft.binary = True
+
+
+def _moved(draft: _Draft, line: str, word: str, change: Change) -> None:
+    if line.startswith(f"{word}from "):
+        draft.change, draft.moved_from = change, _unquote(line[len(word) + 5 :])
+    elif line.startswith(f"{word}to "):
+        draft.moved_to = _unquote(line[len(word) + 3 :])
 
 
 def _git_paths(text: str) -> tuple[str, str]:
