@@ -180,7 +180,7 @@ class _PatchId:
         if end == start and marks[start : start + 3] == "-+@" and self.lines[start].startswith("--- "):
             end = start + 2
             self.before = self.after = 0
-        self._add_header(self.lines[start:end])
+        self._add_header(start, end)
         self.at = end
         return end > start
 
@@ -202,7 +202,7 @@ class _PatchId:
             self.pending = lines[at : names - 1]
             self.index = lines[names - 1] if ".." in lines[names - 1] else self.index
         else:
-            self._add_header(lines[at:names])
+            self._add_header(at, names)
         if binary:
             self._begin_binary()
         else:
@@ -218,11 +218,14 @@ class _PatchId:
         self.pending += _blobs(self.index)
         self._flush()
 
-    def _add_header(self, lines: list[str]) -> None:
+    def _add_header(self, start: int, end: int) -> None:
         """A file's header counts without its index line, which is needed for binary files only."""
-        index = [line for line in lines if line.startswith("index ")]
-        self.pending += [line for line in lines if not line.startswith("index ")] if index else lines
-        self.index = next((line for line in reversed(index) if ".." in line), self.index)
+        lines = self.lines[start:end]
+        if self.marks.find("i", start, end) >= 0:
+            last = (line for line in reversed(lines) if line.startswith("index ") and ".." in line)
+            self.index = next(last, self.index)
+            lines = [line for line in lines if not line.startswith("index ")]
+        self.pending += lines
 
     def _hunk(self) -> bool:
         """Take the hunk that begins here where its lines are as git writes them: its header needs no second reading."""

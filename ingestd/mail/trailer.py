@@ -6,8 +6,8 @@ from itertools import chain, islice
 from ingestd.mail import address, limits
 from ingestd.mail.values import Trailer
 
-# And one for each 24 characters beyond twenty; the last ones, where a paragraph has more. A mail of an archive of 16,945
-# has fifty.
+# And one for each 24 characters beyond twenty: the last ones, where a paragraph has more. A mail of an archive of
+# 16,945 has fifty.
 MAX_TRAILERS = 2_000
 MAX_VALUE = 2_000
 MAX_FOLDS = 20
