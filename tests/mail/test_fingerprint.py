@@ -197,6 +197,13 @@ def test_files_of_a_diff(text: str, expected: list[tuple[str, str | None, str, i
     assert _files(text) == expected
 
 
+def test_so_many_lines_of_a_header_are_read() -> None:
+    index = "index 1..2\n" * (files.MAX_EXTENDED - 2)
+    renamed = "rename from f\nrename to g\n"
+    assert _files(f"diff --git a/f b/g\n{index}{renamed}") == [("g", "f", "rename", 0, 0)]
+    assert _files(f"diff --git a/f b/g\n{index}index 1..2\nindex 1..2\n{renamed}") == [("g", "f", "modify", 0, 0)]
+
+
 def test_so_many_files_are_told() -> None:
     few, many = (parse(mail("1@x", "[PATCH] x", made() * (files.MAX_FILES + more))) for more in (0, 1))
     assert len(few.files) == len(many.files) == files.MAX_FILES
