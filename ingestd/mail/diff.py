@@ -18,7 +18,7 @@ _MARK = re.compile(r"\n(?:--- |diff |Index: |\*\*\* )")
 # One stands in every diff: a file's two names, two lines of its header, the word of a binary file, a context diff.
 _HEADER_LINE = "|".join(_EXTENDED)
 _NEEDED = re.compile(
-    rf"\n(?=[-*oncrdsiBF])(?:--- [^\n]*\n\+\+\+ |\*\*\* |(?:Binary files|Files) [^\n]* differ(?:\n|\Z)|"
+    rf"\n(?=[-*oncrdsiBF])(?:--- [^\n]*\n\+\+\+ |\*\*\* [^\n]*\n--- |(?:Binary files|Files) [^\n]* differ(?:\n|\Z)|"
     rf"(?:{_HEADER_LINE})[^\n]*\n(?:{_HEADER_LINE}|--- |GIT binary patch|Binary files ))"
 )
 # What may stand below a line that opens a diff without being git's: diff -u, svn, cvs, hg, quilt.
@@ -32,7 +32,7 @@ _LOUD = "-dI*@oncrsiBFG"  # their first characters
 _QUIET = re.compile(f"[^{_LOUD}]*")
 _MISSES = 16  # lines that begin as if they said something; behind so many in a row all lines are asked at once
 _HUNK_LINES = re.compile("[-+ ]*")
-_CUT_LINES = re.compile("[-+ \n]*")  # with empty lines: context that lost its blank
+_ROUNDS = 6  # until counts agree
 _REMOVED, _ADDED = re.compile("-+"), re.compile(r"\++")
 _CONTEXT_MARKS = frozenset("*!+- \\")
 _CONTEXT_RULE = "***************"
@@ -365,13 +365,12 @@ class _Splitter:
             size, old, new = counts
             remarks = 0
             plain = True
-            at = self._exact_end(_HUNK_LINES, first, first + old + new, old, new)
+            at = self._plain_end(first, old, new)
             if not at:
                 self.steps += 1
-                names = marks.find("-+@", first, first + old + new + 2)  # of the next file, without git's own line
-                at = self._exact_end(_CUT_LINES, first, names if names >= 0 else first + old + new, old, new)
-                plain = marks.find("\n", first, at) < 0
-            if at:
+                at = self._measured_end(first, old, new)
+                plain = self._is_plain(first, at)
+            if at and (plain or marks.find("\\", first, at) < 0):
                 added, removed = at - first - old, at - first - new
             else:
                 remarks, plain, at = self._counted(first, old, new)
@@ -382,13 +381,13 @@ class _Splitter:
         self._take(at)
         self.at = at - 1
 
-    def _exact_end(self, kind: re.Pattern[str], start: int, limit: int, old: int, new: int) -> int:
-        """Where a hunk ends all of whose lines, and none that follow it above the limit, are of this kind; else 0.
+    def _plain_end(self, start: int, old: int, new: int) -> int:
+        """Where a hunk ends whose lines are as git writes them and are followed by none like them; else 0.
 
         The last line counts, and all counts agree with it: so they did not before it, and the hunk ends behind it.
         """
         marks = self.marks
-        run = kind.match(marks, start, limit)
+        run = _HUNK_LINES.match(marks, start, start + old + new)
         end = run.end() if run else start
         if end - marks.count("+", start, end) != start + old or end == start:
             return 0
@@ -397,6 +396,27 @@ class _Splitter:
         self.hunks += 1
         self.state = _HUNKS
         return end
+
+    def _measured_end(self, start: int, old: int, new: int) -> int:
+        """Where a hunk ends, whatever follows it, if all its lines but added and removed ones are context; else 0."""
+        marks, end = self.marks, start
+        for _ in range(_ROUNDS):
+            more = max(old, new)  # lines at least: none counts for more than one on a side
+            if more <= 0:
+                break
+            added, removed = marks.count("+", end, end + more), marks.count("-", end, end + more)
+            old -= more - added
+            new -= more - removed
+            end += more
+        if old or new or end > len(marks) or end == start:
+            return 0
+        self.hunks += 1
+        self.state = _HUNKS
+        return end
+
+    def _is_plain(self, start: int, end: int) -> bool:
+        run = _HUNK_LINES.match(self.marks, start, end)
+        return run is not None and run.end() == end
 
     def _counted(self, at: int, old: int, new: int) -> tuple[int, bool, int]:
         """Any other hunk: how many remarks it has, whether it is plain, and where it ends."""

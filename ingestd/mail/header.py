@@ -5,9 +5,9 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from ingestd.mail import charset
+from ingestd.mail import charset, limits
 
-MAX_FIELDS = 10_000
+MAX_FIELDS = 10_000  # and one for each 32 bytes beyond two hundred
 MAX_VALUE = 200_000  # characters of one field
 FIRST = 100  # fields that are looked at before the rest; no mail of an archive of 16,945 has as many
 MAX_NAMES = 4_096  # that are remembered
@@ -70,26 +70,27 @@ def read(data: bytes) -> tuple[Headers, bytes, list[str]]:
     head, rest = (data[: blank.start()], data[blank.end() :]) if blank else (data.rstrip(b"\n"), b"")
     defects: list[str] = []
     text = head.decode("latin-1")
+    most = limits.room(len(head), few=200, each=32, most=MAX_FIELDS)
     raw = _FIELD_START.split(text, FIRST)
-    names, sent, values = _apart(raw[:FIRST])
+    names, sent, values = _apart(raw[:FIRST], most)
     if len(raw) > FIRST and all(names):
         raw = _FIELD_START.split(text)
-        names, sent, values = _apart(raw)
+        names, sent, values = _apart(raw, most)
     if not all(names):
         raw, length = _fields(text, defects)
         rest = rest if length > len(head) else data[length:]
-        names, sent, values = _apart(raw)
-    if len(raw) > MAX_FIELDS:
-        defects.append(f"more than {MAX_FIELDS} header fields")
+        names, sent, values = _apart(raw, most)
+    if len(raw) > most:
+        defects.append(f"more than {most} header fields")
     texts = [value.strip(" \t\n") for value in values]
     if len(head) > MAX_VALUE or b"\0" in head or not head.isascii():
         texts = [_odd(value, defects) for value in texts]
     return Headers(raw, names, list(map(str.rstrip, sent)), texts), rest, defects
 
 
-def _apart(lines: list[str]) -> tuple[list[str], Sequence[str], Sequence[str]]:
-    """Names in lower case of all lines, empty where one is no field; names and values as sent, up to MAX_FIELDS."""
-    pieces = [line.partition(":") for line in lines[:MAX_FIELDS]]
+def _apart(lines: list[str], most: int) -> tuple[list[str], Sequence[str], Sequence[str]]:
+    """Names in lower case of all lines, empty where one is no field; names and values as sent, of the first so many."""
+    pieces = [line.partition(":") for line in lines[:most]]
     if not pieces:
         return [], [], []
     sent, colons, values = zip(*pieces, strict=True)
@@ -97,7 +98,7 @@ def _apart(lines: list[str]) -> tuple[list[str], Sequence[str], Sequence[str]]:
     if not all(colons):
         names = [name if colon else "" for name, colon in zip(names, colons, strict=True)]
     else:
-        names += [_names[line[: max(line.find(":"), 0)]] for line in lines[MAX_FIELDS:]]
+        names += [_names[line[: max(line.find(":"), 0)]] for line in lines[most:]]
     return names, sent, values
 
 

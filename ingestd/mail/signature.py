@@ -7,11 +7,12 @@ MAX_SIGNATURE = 15  # lines; a separator with more behind it ends nothing (peopl
 _SEPARATOR = re.compile(r"\n(?:-- |_+)(?=\n|\Z)")
 _LIST_RULE = re.compile(r"_{20,}\s*\Z")
 _LIST_WORDS = re.compile(
-    r"\b(?:mailing list|listinfo|https?://|mailto:|unsubscribe|digest\b|[\w.+-]+@[\w-]+\.[\w.-]+)", re.IGNORECASE
+    r"\b(?:mailing list|listinfo|https?://|mailto:|unsubscribe|digest\b)|(?<![\w.+-])[.+-]*+\w[\w.+-]*+@[\w-]+\.[\w.-]",
+    re.IGNORECASE,
 )
 _DASH_FOOTER = re.compile(
     r"(?:you received this message because you are subscribed|to unsubscribe from this (?:list|group)|"
-    r"[\w.-]+ mailing list\s*\Z)",
+    r"(?<![\w.-])[\w.-]++ mailing list\s*\Z)",
     re.IGNORECASE,
 )
 _MAX_FOOTER = 12  # lines

@@ -25,7 +25,7 @@ def test_an_ordinary_patch() -> None:
 
 def test_text_without_a_diff_stays_whole() -> None:
     text = "--- a heading\nIndex: 3\ndiff is a word\n*** stars\n"
-    assert _split(text) == (text + "\n", None, "")
+    assert _split(text) == (text, None, "")
 
 
 @pytest.mark.parametrize(
