@@ -32,6 +32,7 @@ _LOUD = "-dI*@oncrsiBFG"  # their first characters
 _QUIET = re.compile(f"[^{_LOUD}]*")
 _MISSES = 16  # lines that begin as if they said something; behind so many in a row all lines are asked at once
 _HUNK_LINES = re.compile("[-+ ]*")
+_CUT_LINES = re.compile("[-+ \n]*")  # with empty lines: context that lost its blank
 _ROUNDS = 6  # until counts agree
 _REMOVED, _ADDED = re.compile("-+"), re.compile(r"\++")
 _CONTEXT_MARKS = frozenset("*!+- \\")
@@ -369,8 +370,8 @@ class _Splitter:
             if not at:
                 self.steps += 1
                 at = self._measured_end(first, old, new)
-                plain = self._is_plain(first, at)
-            if at and (plain or marks.find("\\", first, at) < 0):
+                plain = marks.find("\n", first, at) < 0
+            if at:
                 added, removed = at - first - old, at - first - new
             else:
                 remarks, plain, at = self._counted(first, old, new)
@@ -398,25 +399,22 @@ class _Splitter:
         return end
 
     def _measured_end(self, start: int, old: int, new: int) -> int:
-        """Where a hunk ends, whatever follows it, if all its lines but added and removed ones are context; else 0."""
-        marks, end = self.marks, start
+        """Where a hunk ends, whatever follows it, whose lines are as git writes them or lost their blank; else 0."""
+        marks, end, left, right = self.marks, start, old, new
         for _ in range(_ROUNDS):
-            more = max(old, new)  # lines at least: none counts for more than one on a side
+            more = max(left, right)  # lines at least: none counts for more than one on a side
             if more <= 0:
                 break
             added, removed = marks.count("+", end, end + more), marks.count("-", end, end + more)
-            old -= more - added
-            new -= more - removed
+            left -= more - added
+            right -= more - removed
             end += more
-        if old or new or end > len(marks) or end == start:
+        run = _CUT_LINES.match(marks, start, end)
+        if left or right or end == start or not run or run.end() < end:
             return 0
         self.hunks += 1
         self.state = _HUNKS
         return end
-
-    def _is_plain(self, start: int, end: int) -> bool:
-        run = _HUNK_LINES.match(self.marks, start, end)
-        return run is not None and run.end() == end
 
     def _counted(self, at: int, old: int, new: int) -> tuple[int, bool, int]:
         """Any other hunk: how many remarks it has, whether it is plain, and where it ends."""
