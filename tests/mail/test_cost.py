@@ -22,7 +22,8 @@ from .usual import DEAREST, ROUNDS, Usual
 if TYPE_CHECKING:
     from _typeshed import TraceFunction
 
-SIZE = 200_000
+TEXT = "A line of a text that says something.\n"
+SIZE, SMALL_SIZE = 200_000, 6_000
 MOST = 75  # instructions a byte
 
 FILE = "diff --git a/f b/f\nindex 1111111..2222222 100644\n--- a/f\n+++ b/f\n"
@@ -69,7 +70,7 @@ PROSE = (
     "\0\n", "x", "d\n\n", "change-id: a-b\n", "Supersedes: a@b\n", "Supersedes: a@b\na-by:\n", "Cc: a\n", "From:\n",
     "Reviewed-by: C,\n", "Reviewed-by:\x1bA <a@\">\n", "Message-ID: <\n", " f | 2 +-\nFrom: a\n", "on-id:\n",
 )  # fmt: skip
-TAGS = ("<p>", "<b>", "<br>", "<pre>", "<script>", "<style></style>", "<!---->", "<", "&lt;", "<b>a", "<p>\n")
+TAGS = ("<p>", "<b>", "<br>", "<pre>", "<script>", "<style></style>", "<!---->", "<", "&lt;", "&l ", "<b>a", "<p>\n")
 FIELDS = (
     "From",
     "Cc",
@@ -140,6 +141,10 @@ def shapes(size: int) -> dict[str, bytes]:
         for piece in pieces:
             text = ("begin 644 x\n" if encoding == "x-uuencode" else "") + _times(piece, size)
             found[f"{piece!r}, {encoding}"] = _body(text, ("Content-Transfer-Encoding", encoding))
+    for word in ("9.", "_.", "a-", "@a"):
+        line = word * 250 + "\n"
+        found[f"{word!r} in a footer"] = _body(f"{_times(TEXT, size)}{'_' * 40}\n{line * 3}")
+        found[f"{word!r} behind dashes"] = _body(f"{_times(TEXT, size)}--\n{line * 3}unsubscribe")
     found["no charset's bytes"] = _body("") + b"\xff\n" * (size // 2)
     found["many bytes of no charset"] = _body("") + b"\xc3\xff\xfe\x80\n" * (size // 5)
     found["ordinary files"] = _body(_times(made("dir/file.c"), size))
@@ -175,12 +180,13 @@ def test_no_shape_takes_many_instructions() -> None:
 
 @pytest.mark.long
 def test_no_shape_takes_long() -> None:
-    """At most DEAREST times the time a byte of ordinary mails."""
+    """At most DEAREST times the time a byte of ordinary mails, large ones and small ones."""
     gc.collect()
     gc.disable()
     try:
         usual = Usual([raw for _, raw in random.Random(1).sample(list(corpus.aspeed()), 400)])
-        dear = {name: raw for name, raw in shapes(SIZE).items() if usual.times(raw, 2) > DEAREST}
+        sized = {(size, name): raw for size in (SMALL_SIZE, SIZE) for name, raw in shapes(size).items()}
+        dear = {name: raw for name, raw in sized.items() if usual.times(raw, 2) > DEAREST}
         costs = {name: round(usual.times(raw, 4 * ROUNDS), 1) for name, raw in dear.items()}
     finally:
         gc.enable()
