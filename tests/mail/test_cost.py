@@ -141,13 +141,20 @@ def shapes(size: int) -> dict[str, bytes]:
         for piece in pieces:
             text = ("begin 644 x\n" if encoding == "x-uuencode" else "") + _times(piece, size)
             found[f"{piece!r}, {encoding}"] = _body(text, ("Content-Transfer-Encoding", encoding))
-    for word in ("9.", "_.", "a-", "@a"):
-        line = word * 250 + "\n"
-        found[f"{word!r} in a footer"] = _body(f"{_times(TEXT, size)}{'_' * 40}\n{line * 3}")
-        found[f"{word!r} behind dashes"] = _body(f"{_times(TEXT, size)}--\n{line * 3}unsubscribe")
+    found |= _footers(size)
     found["no charset's bytes"] = _body("") + b"\xff\n" * (size // 2)
     found["many bytes of no charset"] = _body("") + b"\xc3\xff\xfe\x80\n" * (size // 5)
     found["ordinary files"] = _body(_times(made("dir/file.c"), size))
+    return found
+
+
+def _footers(size: int) -> dict[str, bytes]:
+    """Long words where a list's footer is looked for."""
+    found = {}
+    for word in ("9.", "_.", "a-", "@a"):
+        lines = f"{word * 250}\n" * 3
+        found[f"{word!r} in a footer"] = _body(f"{_times(TEXT, size)}{'_' * 40}\n{lines}")
+        found[f"{word!r} behind dashes"] = _body(f"{_times(TEXT, size)}--\n{lines}unsubscribe")
     return found
 
 
