@@ -6,8 +6,8 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from ingestd.mail import limits
+from ingestd.mail.hunk import Headers, Hunk, measure
 
-_HUNK = re.compile(r"@@ -\d+(?:,(\d{1,9}))? \+\d+(?:,(\d{1,9}))? @@")  # no file has more lines
 _EXTENDED = (
     "old mode ", "new mode ", "deleted file mode ", "new file mode ", "copy from ", "copy to ", "rename from ",
     "rename to ", "similarity index ", "dissimilarity index ", "index ",
@@ -31,27 +31,10 @@ _SIGNS = frozenset(
 _LOUD = "-dI*@oncrsiBFG"  # their first characters
 _QUIET = re.compile(f"[^{_LOUD}]*")
 _MISSES = 16  # lines that begin as if they said something; behind so many in a row all lines are asked at once
-_HUNK_LINES = re.compile("[-+ ]*")
-_CUT_LINES = re.compile("[-+ \n]*")  # with empty lines: context that lost its blank
-_ROUNDS = 6  # until counts agree
-_REMOVED, _ADDED = re.compile("-+"), re.compile(r"\++")
 _CONTEXT_MARKS = frozenset("*!+- \\")
 _CONTEXT_RULE = "***************"
 
-_ODD = 3  # steps for a hunk whose lines have to be counted one by one
-
 _TEXT, _SUSPECT, _OLD, _HUNKS, _HEADER, _BINARY, _CONTEXT = range(7)
-
-
-class Hunk(NamedTuple):
-    """A hunk's place in the lines of its diff."""
-
-    size: str  # the counts as its header writes them: `-1 +2` of `@@ -5 +5,2 @@`
-    end: int  # index of the first line behind it; the hunk's own begin behind its header
-    added: int  # lines
-    removed: int
-    remarks: int  # lines of `\\ No newline at end of file`
-    plain: bool  # every line begins as it must, and the counts hold
 
 
 @dataclass
@@ -69,21 +52,6 @@ class Diff:
     def whole(self) -> bool:
         """Every hunk has the lines that its header counts."""
         return all(hunk.plain for hunk in self.hunks.values())
-
-
-_Counts = tuple[str, int, int]  # of a hunk's header: `Hunk.size`, lines of the old and of the new file
-
-
-class _Headers(dict[str, _Counts | None]):
-    """Lines to what they count as headers of hunks. In a diff of many small hunks many are the same."""
-
-    def __missing__(self, line: str) -> _Counts | None:
-        counts = None
-        if found := _HUNK.match(line):
-            old, new = found.groups("1")
-            counts = f"-{old} +{new}", int(old), int(new)
-        self[line] = counts
-        return counts
 
 
 class Split(NamedTuple):
@@ -176,7 +144,7 @@ class _Splitter:
         self.taken = 0  # how many there are
         self.state = _TEXT
         self.hunks = 0
-        self.headers = _Headers()
+        self.headers = Headers()
         self.found: dict[int, Hunk] = {}
         self.extended: dict[int, int] = {}
         self.next_diff = self.next_signature = -1  # as far as binary data has looked
@@ -362,93 +330,16 @@ class _Splitter:
         behind = self.taken - self.open  # how far a line's place in the diff is from its place in the text
         at = hunk
         while hunk and self.steps < self.most and (counts := self.headers[lines[hunk]]):
-            first = hunk + 1
-            size, old, new = counts
-            remarks = 0
-            plain = True
-            at = self._plain_end(first, old, new)
-            if not at:
-                self.steps += 1
-                at = self._measured_end(first, old, new)
-                plain = marks.find("\n", first, at) < 0
-            if at:
-                added, removed = at - first - old, at - first - new
-            else:
-                remarks, plain, at = self._counted(first, old, new)
-                added, removed = marks.count("+", first, at), marks.count("-", first, at)
-                self.steps += _ODD
-            self.found[hunk + behind] = Hunk(size, at + behind, added, removed, remarks, plain)
+            found, reached, steps = measure(lines, marks, hunk + 1, behind, counts)
+            if reached:
+                self.hunks += 1
+                self.state = _HUNKS
+            self.steps += steps
+            at = found.end - behind
+            self.found[hunk + behind] = found
             hunk = at if marks[at : at + 1] == "@" else self._first_hunk(at)
         self._take(at)
         self.at = at - 1
-
-    def _plain_end(self, start: int, old: int, new: int) -> int:
-        """Where a hunk ends whose lines are as git writes them and are followed by none like them; else 0.
-
-        The last line counts, and all counts agree with it: so they did not before it, and the hunk ends behind it.
-        """
-        marks = self.marks
-        run = _HUNK_LINES.match(marks, start, start + old + new)
-        end = run.end() if run else start
-        if end - marks.count("+", start, end) != start + old or end == start:
-            return 0
-        if end - marks.count("-", start, end) != start + new:
-            return 0
-        self.hunks += 1
-        self.state = _HUNKS
-        return end
-
-    def _measured_end(self, start: int, old: int, new: int) -> int:
-        """Where a hunk ends, whatever follows it, whose lines are as git writes them or lost their blank; else 0."""
-        marks, end, left, right = self.marks, start, old, new
-        for _ in range(_ROUNDS):
-            more = max(left, right)  # lines at least: none counts for more than one on a side
-            if more <= 0:
-                break
-            added, removed = marks.count("+", end, end + more), marks.count("-", end, end + more)
-            left -= more - added
-            right -= more - removed
-            end += more
-        run = _CUT_LINES.match(marks, start, end)
-        if left or right or end == start or not run or run.end() < end:
-            return 0
-        self.hunks += 1
-        self.state = _HUNKS
-        return end
-
-    def _counted(self, at: int, old: int, new: int) -> tuple[int, bool, int]:
-        """Any other hunk: how many remarks it has, whether it is plain, and where it ends."""
-        marks, last = self.marks, len(self.marks)
-        left, right = old, new
-        remarks = 0
-        plain = True
-        while at < last:
-            # Where one side has all its lines, more of them end nothing.
-            if left <= 0 < right and (run := _REMOVED.match(marks, at)):
-                left -= run.end() - at
-                at = run.end()
-            elif right <= 0 < left and (run := _ADDED.match(marks, at)):
-                right -= run.end() - at
-                at = run.end()
-            end = min(at + max(left, right, 1), last)  # no line counts for more than one on a side
-            added, removed = marks.count("+", at, end), marks.count("-", at, end)
-            context = marks.count(" ", at, end)
-            if odd := end - at - added - removed - context:
-                ends = self._remarks(at, end) if marks.count("\\", at, end) else 0
-                remarks += ends
-                context += odd - ends
-                plain = plain and ends == odd
-            left -= context + removed
-            right -= context + added
-            at = end
-            if left <= 0 and right <= 0:
-                self.hunks += 1
-                self.state = _HUNKS
-                break
-        return remarks, plain and left == 0 and right == 0, at
-
-    def _remarks(self, start: int, end: int) -> int:
-        return sum(line.startswith("\\ No newline at end of file") for line in self.lines[start:end])
 
     def _header(self, line: str) -> None:
         self.state = _SUSPECT

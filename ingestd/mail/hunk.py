@@ -1,0 +1,116 @@
+"""Hunks: what their headers count, and where they end."""
+
+import re
+from typing import NamedTuple
+
+_HEADER = re.compile(r"@@ -\d+(?:,(\d{1,9}))? \+\d+(?:,(\d{1,9}))? @@")  # no file has more lines
+_PLAIN = re.compile("[-+ ]*")
+_CUT = re.compile("[-+ \n]*")  # with empty lines: context that lost its blank
+_REMOVED, _ADDED = re.compile("-+"), re.compile(r"\++")
+_ROUNDS = 6  # until counts agree
+_MEASURED, _COUNTED = 1, 4  # steps of a hunk that is followed by lines like its own, and of one that has others
+
+
+class Hunk(NamedTuple):
+    """A hunk's place in the lines of its diff."""
+
+    size: str  # the counts as its header writes them: `-1 +2` of `@@ -5 +5,2 @@`
+    end: int  # index of the first line behind it; the hunk's own begin behind its header
+    added: int  # lines
+    removed: int
+    remarks: int  # lines of `\\ No newline at end of file`
+    plain: bool  # every line begins as it must, and the counts hold
+
+
+Counts = tuple[str, int, int]  # of a hunk's header: `Hunk.size`, lines of the old and of the new file
+
+
+class Headers(dict[str, Counts | None]):
+    """Lines to what they count as headers of hunks. In a diff of many small hunks many are the same."""
+
+    def __missing__(self, line: str) -> Counts | None:
+        counts = None
+        if found := _HEADER.match(line):
+            old, new = found.groups("1")
+            counts = f"-{old} +{new}", int(old), int(new)
+        self[line] = counts
+        return counts
+
+
+def measure(lines: list[str], marks: str, start: int, behind: int, counts: Counts) -> tuple[Hunk, bool, int]:
+    """The hunk whose lines begin at `start`, whether its counts are reached, and how many steps that took.
+
+    `marks` has the first character of each line, and a line's place in the diff is so far `behind` the one in `lines`.
+    The counts are trusted, as far as there are lines.
+    """
+    size, old, new = counts
+    plain = True
+    end, steps = _plain_end(marks, start, old, new), 0
+    if not end:
+        end, steps = _measured_end(marks, start, old, new), _MEASURED
+        plain = marks.find("\n", start, end) < 0
+    if end:
+        return Hunk(size, end + behind, end - start - old, end - start - new, 0, plain), True, steps
+    remarks, plain, reached, end = _counted(lines, marks, start, old, new)
+    added, removed = marks.count("+", start, end), marks.count("-", start, end)
+    return Hunk(size, end + behind, added, removed, remarks, plain), reached, _COUNTED
+
+
+def _plain_end(marks: str, start: int, old: int, new: int) -> int:
+    """Where a hunk ends whose lines are as git writes them and are followed by none like them; else 0.
+
+    The last line counts, and all counts agree with it: so they did not before it, and the hunk ends behind it.
+    """
+    run = _PLAIN.match(marks, start, start + old + new)
+    end = run.end() if run else start
+    if end - marks.count("+", start, end) != start + old or end == start:
+        return 0
+    return end if end - marks.count("-", start, end) == start + new else 0
+
+
+def _measured_end(marks: str, start: int, old: int, new: int) -> int:
+    """Where a hunk ends, whatever follows it, whose lines are as git writes them or lost their blank; else 0."""
+    end, left, right = start, old, new
+    for _ in range(_ROUNDS):
+        more = max(left, right)  # lines at least: none counts for more than one on a side
+        if more <= 0:
+            break
+        left -= more - marks.count("+", end, end + more)
+        right -= more - marks.count("-", end, end + more)
+        end += more
+    run = _CUT.match(marks, start, end)
+    return end if left == right == 0 and end > start and run and run.end() == end else 0
+
+
+def _counted(lines: list[str], marks: str, at: int, old: int, new: int) -> tuple[int, bool, bool, int]:
+    """Any other hunk: how many remarks it has, whether it is plain and its counts are reached, and where it ends."""
+    last = len(marks)
+    left, right = old, new
+    remarks = 0
+    plain = True
+    reached = False
+    while at < last and not reached:
+        # Where one side has all its lines, more of them end nothing.
+        if left <= 0 < right and (run := _REMOVED.match(marks, at)):
+            left -= run.end() - at
+            at = run.end()
+        elif right <= 0 < left and (run := _ADDED.match(marks, at)):
+            right -= run.end() - at
+            at = run.end()
+        end = min(at + max(left, right, 1), last)  # no line counts for more than one on a side
+        added, removed = marks.count("+", at, end), marks.count("-", at, end)
+        context = marks.count(" ", at, end)
+        if odd := end - at - added - removed - context:
+            ends = _remarks(lines[at:end]) if marks.count("\\", at, end) else 0
+            remarks += ends
+            context += odd - ends
+            plain = plain and ends == odd
+        left -= context + removed
+        right -= context + added
+        at = end
+        reached = left <= 0 and right <= 0
+    return remarks, plain and left == 0 and right == 0, reached, at
+
+
+def _remarks(lines: list[str]) -> int:
+    return sum(line.startswith("\\ No newline at end of file") for line in lines)
