@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from ingestd.mail import limits
-from ingestd.mail.hunk import Headers, Hunk, measure
+from ingestd.mail.hunk import REMARK, Headers, Hunk, measure
 
 _EXTENDED = (
     "old mode ", "new mode ", "deleted file mode ", "new file mode ", "copy from ", "copy to ", "rename from ",
@@ -15,19 +15,18 @@ _EXTENDED = (
 _FIRST = ("diff --git ", "--- ")  # what a file begins with in nearly every diff
 _MARKS = ("--- ", "diff ", "Index: ", "*** ")
 _MARK = re.compile(r"\n(?:--- |diff |Index: |\*\*\* )")
-# One stands in every diff: a file's two names, two lines of its header, the word of a binary file, a context diff.
 _HEADER_LINE = "|".join(_EXTENDED)
+# One stands in every diff: a file's two names, two lines of its header, the word of a binary file, a context diff.
 _NEEDED = re.compile(
-    rf"\n(?=[-*oncrdsiBF])(?:--- [^\n]*\n\+\+\+ |\*\*\* [^\n]*\n--- |(?:Binary files|Files) [^\n]* differ(?:\n|\Z)|"
+    rf"\n(?=[-*oncrdsiBF])(?:--- [^\n]*\n\+\+\+ |\*\*\* [^\n]*\n--- |"
+    r"(?:Binary files|Files)(?: [^\n]*)? differ(?:\n|\Z)|"
     rf"(?:{_HEADER_LINE})[^\n]*\n(?:{_HEADER_LINE}|--- |GIT binary patch|Binary files ))"
 )
 # What may stand below a line that opens a diff without being git's: diff -u, svn, cvs, hg, quilt.
 _BELOW_OPENING = (*_EXTENDED, "--- ", "*** ", "=====", "RCS file:", "diff ", "Index: ", "Binary files ", "Only in ")
 # Every line that may begin or end a diff, a hunk or a file, or say something of a file, begins with one of these.
-_SIGNS = frozenset(
-    ("--- ", "diff", "Inde", "*** ", "@@ -", "old ", "new ", "dele", "copy", "rena", "simi", "diss", "inde", "Bina",
-     "File", "GIT ")
-)  # fmt: skip
+_SAYING = (*_MARKS, "@@ -", *_EXTENDED, "Binary files ", "Files ", "GIT binary patch")
+_SIGNS = frozenset(words[:4] for words in _SAYING)
 _LOUD = "-dI*@oncrsiBFG"  # their first characters
 _QUIET = re.compile(f"[^{_LOUD}]*")
 _MISSES = 16  # lines that begin as if they said something; behind so many in a row all lines are asked at once
@@ -46,6 +45,7 @@ class Diff:
     marks: str  # the first character of each line, as `marks_of` tells
     hunks: dict[int, Hunk]  # index of the line with the hunk's header -> hunk
     extended: dict[int, int] = field(default_factory=dict)  # first of some lines of git's extended header -> their end
+    data: dict[int, int] = field(default_factory=dict)  # first line of binary data -> its end
     flags: str = ""  # of `Signs`, where they are known
 
     @property
@@ -108,13 +108,15 @@ class Signs:
         """The first one from `at` on; the number of lines when there is none."""
         lines, marks, last = self.lines, self.marks, len(self.lines)
         for _ in range(0 if self.flags else _MISSES):
-            if at >= last or lines[at][:4] in _SIGNS:
+            if at >= last or (lines[at][:4] in _SIGNS and lines[at].startswith(_SAYING)):
                 return at
             at += 1
             if marks[at : at + 1] not in _LOUD:
                 quiet = _QUIET.match(marks, at)
                 at = quiet.end() if quiet else at
-        self.flags = self.flags or "".join(["!" if line[:4] in _SIGNS else "." for line in lines])
+        self.flags = self.flags or "".join(
+            ["!" if line[:4] in _SIGNS and line.startswith(_SAYING) else "." for line in lines]
+        )
         found = self.flags.find("!", at)
         return found if found >= 0 else last
 
@@ -147,6 +149,7 @@ class _Splitter:
         self.headers = Headers()
         self.found: dict[int, Hunk] = {}
         self.extended: dict[int, int] = {}
+        self.data: dict[int, int] = {}
         self.next_diff = self.next_signature = -1  # as far as binary data has looked
         self.steps = self.above = 0  # taken, and those of them that were taken above the diff
         self.most = _room(size)
@@ -207,7 +210,7 @@ class _Splitter:
             lines += self.lines[start:end]
         marks = "".join([self.marks[start:end] for start, end in self.runs])
         flags = "".join([self.signs.flags[start:end] for start, end in self.runs])
-        return Diff(_text(lines), lines, marks, self.found, self.extended, flags)
+        return Diff(_text(lines), lines, marks, self.found, self.extended, self.data, flags)
 
     def _take(self, end: int) -> None:
         """All lines from `open` to `end` belong to the diff."""
@@ -257,7 +260,11 @@ class _Splitter:
 
     def _text(self, line: str) -> None:
         if line.startswith("--- "):
-            self.state = _OLD
+            if self.marks[self.at + 1 : self.at + 2] == "+":
+                self.state = _OLD
+            else:  # the line below is taken for a file's new name, too
+                self.at += 1
+                self._say()
         elif line.startswith(("diff ", "Index: ")) and self._opens():
             self.state = _SUSPECT
         elif line.startswith("*** ") and self._opens_context():
@@ -282,7 +289,7 @@ class _Splitter:
         return len(below) == 2 and below[0].startswith("--- ") and below[1].startswith(_CONTEXT_RULE)
 
     def _suspect(self, line: str) -> None:
-        if line.startswith("diff "):
+        if line.startswith("diff "):  # one more; the next line may tell
             return
         if line.startswith("--- "):
             self.state = _OLD
@@ -315,7 +322,7 @@ class _Splitter:
         elif line.startswith("--- "):
             self._take(self.at + 1)
             self.state = _OLD
-        elif line.startswith("\\ No newline at end of file") and self.hunks:
+        elif line.startswith(REMARK) and self.hunks:
             self._take(self.at + 1)
         elif self.hunks:
             self.state = _SUSPECT
@@ -336,6 +343,8 @@ class _Splitter:
                 self.state = _HUNKS
             self.steps += steps
             at = found.end - behind
+            if marks[at : at + 1] == "\\" and lines[at].startswith(REMARK):  # of the hunk's last line
+                at += 1
             self.found[hunk + behind] = found
             hunk = at if marks[at : at + 1] == "@" else self._first_hunk(at)
         self._take(at)
@@ -377,6 +386,8 @@ class _Splitter:
         if end == self.at:
             self.state = _SUSPECT
         else:
+            behind = self.taken - self.open
+            self.data[self.at + behind] = end + behind
             self._take(end)
             self.at = end - 1
 

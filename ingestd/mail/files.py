@@ -96,7 +96,8 @@ class _Reader:
     """Goes from line to line of a diff that may say something of a file."""
 
     def __init__(self, diff: Diff) -> None:
-        self.lines, self.marks, self.hunks, self.extended = diff.lines, diff.marks, diff.hunks, diff.extended
+        self.lines, self.marks, self.hunks = diff.lines, diff.marks, diff.hunks
+        self.extended, self.data = diff.extended, diff.data
         self.signs = Signs(diff.lines, diff.marks, diff.flags)
         self.found: list[File] = []
         self.draft: _Draft | None = None
@@ -177,7 +178,7 @@ class _Reader:
             _extended(self.draft, line)
             for one in self.lines[at : min(end, at + MAX_EXTENDED)]:
                 _extended(self.draft, one)
-        self.at = end
+        self.at = self.data.get(end, end)
 
 
 def _extended(draft: _Draft, line: str) -> None:
@@ -257,11 +258,11 @@ def _unquote(text: str) -> str:
     text = text.rstrip("\r")
     if len(text) < 2 or text[0] != '"' or text[-1] != '"':
         return text[:MAX_PATH]
-    return _unescaped(text)
+    return _unquoted(text)
 
 
 @lru_cache(256)
-def _unescaped(text: str) -> str:
+def _unquoted(text: str) -> str:
     """A path in quotes, without them. A file's header says each path two or three times."""
     pieces = _ESCAPE.split(text[1:-1].encode("utf-8", "replace"))  # in turn: text, and an escape
     pieces[1::2] = [_ESCAPED.get(escape, escape[1:]) for escape in pieces[1::2]]

@@ -17,7 +17,7 @@ _SIZES = re.compile(r"@@ -[0-9]{0,9}(?:,([0-9]{0,9}))?(?:(?<=[0-9])( \+)[0-9]{0,
 _COMMIT = r"(?:commit |From )?[0-9A-Fa-f]{40}"
 _COMMIT_LINE = re.compile(_COMMIT)
 # Lines that need a closer look, wherever they stand; all between two of them are told by their first characters.
-_STOP = re.compile(rf"\n(?=[\\dGBcF0-9A-Fa-f])(?:diff |GIT binary patch|Binary files|\\ [^\n]{{10}}|{_COMMIT})")
+_STOP = re.compile(rf"\n(?=[\\dGBcF0-9A-Fa-f])(?:(diff )|GIT binary patch|Binary files|\\ [^\n]{{10}}|{_COMMIT})")
 _LETTERS = frozenset(string.ascii_letters)
 _BINARY = ("GIT binary patch", "Binary files")
 _MAX_OID = 64
@@ -70,7 +70,7 @@ class _PatchId:
         self.hunks = diff.hunks
         self.marks = diff.marks
         self.extended = diff.extended
-        self.stops = _stops(diff.text)[::-1]  # the next one last
+        self.files, self.stops = _stops(diff.text)  # the next one last
         self.at = 0
         self._reset()
 
@@ -115,10 +115,13 @@ class _PatchId:
         return (self.total % (1 << 160)).to_bytes(20, "little").hex()
 
     def _stop(self) -> int:
-        """The next line that needs a closer look, this one too, or the end."""
-        while self.stops and self.stops[-1] < self.at:
-            self.stops.pop()
-        return self.stops[-1] if self.stops else len(self.lines)
+        """The next line that needs a closer look wherever it stands, this one too, or the end."""
+        return self._next(self.stops)
+
+    def _next(self, ahead: list[int]) -> int:
+        while ahead and ahead[-1] < self.at:
+            ahead.pop()
+        return ahead[-1] if ahead else len(self.lines)
 
     def _run(self) -> bool:
         """Take all lines at once that the rules below would take one by one alike; False where there are none.
@@ -127,7 +130,7 @@ class _PatchId:
         """
         marks, start = self.marks, self.at
         if not self.begun or self.binary:
-            self.at = self._stop()
+            self.at = min(self._stop(), self._next(self.files))
             return (self.begun and self.at < len(marks) and self._usual_header()) or self.at > start
         if self.before == self.after == 0:
             while self._hunk() or self._usual_header():
@@ -174,9 +177,6 @@ class _PatchId:
         """Take lines of a file's header, or the two that name the file above its hunks."""
         marks, start = self.marks, self.at
         end = _end(_HEADER, marks, start, self._stop())
-        while marks[end : end + 1] == "d" and self.lines[end].startswith("diff "):  # which is nothing new here
-            self.at = end + 1
-            end = _end(_HEADER, marks, end + 1, self._stop())
         if end == start and marks[start : start + 3] == "-+@" and self.lines[start].startswith("--- "):
             end = start + 2
             self.before = self.after = 0
@@ -292,15 +292,16 @@ def _blobs(line: str) -> tuple[str, str]:
     return line[6:dots][:_MAX_OID], line[dots + 2 : end if end >= 0 else len(line)][:_MAX_OID]
 
 
-def _stops(text: str) -> list[int]:
-    """The lines of a diff that need a closer look."""
-    found = []
+def _stops(text: str) -> tuple[list[int], list[int]]:
+    """The lines of a diff that may begin a file, and others that need a closer look; from the last to the first."""
+    files: list[int] = []
+    others: list[int] = []
     line = at = 0
     for hit in _STOP.finditer("\n" + text):
         line += text.count("\n", at, hit.start())
         at = hit.start()
-        found.append(line)
-    return found
+        (files if hit[1] else others).append(line)
+    return files[::-1], others[::-1]
 
 
 def _counts(line: str) -> tuple[int, int]:

@@ -5,10 +5,13 @@ from typing import NamedTuple
 
 _HEADER = re.compile(r"@@ -\d+(?:,(\d{1,9}))? \+\d+(?:,(\d{1,9}))? @@")  # no file has more lines
 _PLAIN = re.compile("[-+ ]*")
-_CUT = re.compile("[-+ \n]*")  # with empty lines: context that lost its blank
+_CUT = re.compile(r"[-+ \n\\]*")  # with remarks, and empty lines: context that lost its blank
 _REMOVED, _ADDED = re.compile("-+"), re.compile(r"\++")
+REMARK = "\\ No newline at end of file"
 _ROUNDS = 6  # until counts agree
-_MEASURED, _COUNTED = 1, 4  # steps of a hunk that is followed by lines like its own, and of one that has others
+# Steps of a hunk that has remarks or empty lines or is followed by lines like its own, of one that has any others, and
+# of one whose counts do not hold.
+_MEASURED, _ODD, _COUNTED = 1, 2, 4
 
 
 class Hunk(NamedTuple):
@@ -44,16 +47,24 @@ def measure(lines: list[str], marks: str, start: int, behind: int, counts: Count
     The counts are trusted, as far as there are lines.
     """
     size, old, new = counts
-    plain = True
-    end, steps = _plain_end(marks, start, old, new), 0
-    if not end:
-        end, steps = _measured_end(marks, start, old, new), _MEASURED
-        plain = marks.find("\n", start, end) < 0
-    if end:
-        return Hunk(size, end + behind, end - start - old, end - start - new, 0, plain), True, steps
+    if end := _plain_end(marks, start, old, new):
+        plain = True
+        return Hunk(size, end + behind, end - start - old, end - start - new, 0, plain), True, 0
+    if end := _measured_end(marks, start, old, new):
+        remarks = marks.count("\\", start, end)
+        if not remarks or remarks == _remarks(lines[start:end]):
+            added, removed = end - remarks - start - old, end - remarks - start - new
+            usual = _matches(_CUT, marks, start, end)
+            plain = usual and marks.find("\n", start, end) < 0
+            return Hunk(size, end + behind, added, removed, remarks, plain), True, _MEASURED if usual else _ODD
     remarks, plain, reached, end = _counted(lines, marks, start, old, new)
     added, removed = marks.count("+", start, end), marks.count("-", start, end)
     return Hunk(size, end + behind, added, removed, remarks, plain), reached, _COUNTED
+
+
+def _matches(kind: re.Pattern[str], marks: str, start: int, end: int) -> bool:
+    run = kind.match(marks, start, end)
+    return run is not None and run.end() == end
 
 
 def _plain_end(marks: str, start: int, old: int, new: int) -> int:
@@ -69,17 +80,17 @@ def _plain_end(marks: str, start: int, old: int, new: int) -> int:
 
 
 def _measured_end(marks: str, start: int, old: int, new: int) -> int:
-    """Where a hunk ends, whatever follows it, whose lines are as git writes them or lost their blank; else 0."""
+    """Where a hunk ends, whatever follows it, if all backslashes begin remarks and odd lines are context; else 0."""
     end, left, right = start, old, new
     for _ in range(_ROUNDS):
         more = max(left, right)  # lines at least: none counts for more than one on a side
         if more <= 0:
             break
-        left -= more - marks.count("+", end, end + more)
-        right -= more - marks.count("-", end, end + more)
+        counting = more - marks.count("\\", end, end + more)
+        left -= counting - marks.count("+", end, end + more)
+        right -= counting - marks.count("-", end, end + more)
         end += more
-    run = _CUT.match(marks, start, end)
-    return end if left == right == 0 and end > start and run and run.end() == end else 0
+    return end if left == right == 0 and start < end <= len(marks) else 0
 
 
 def _counted(lines: list[str], marks: str, at: int, old: int, new: int) -> tuple[int, bool, bool, int]:
@@ -113,4 +124,4 @@ def _counted(lines: list[str], marks: str, at: int, old: int, new: int) -> tuple
 
 
 def _remarks(lines: list[str]) -> int:
-    return sum(line.startswith("\\ No newline at end of file") for line in lines)
+    return sum(line.startswith(REMARK) for line in lines)

@@ -2,7 +2,9 @@
 
 import html
 import re
-from functools import lru_cache
+from itertools import islice
+
+from ingestd.mail import limits
 
 _BREAKS = "br|p|div|tr|li|ul|ol|table|blockquote|h[1-6]|hr"
 _HIDDEN = "script|style|head|title"
@@ -21,7 +23,8 @@ _PRE = re.compile(rf"<(/?)pre{_REST}", _FLAGS)
 _TAG = re.compile(r"<[^>]*(?:>|\Z)")
 _BLANKS = re.compile(r"[ \t]{2,}")
 _EMPTY_LINES = re.compile(r"\n{3,}")
-_ENTITY = re.compile(r"(&(?:#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[^\t\n\f <&#;]{1,32};?))")  # what html.unescape looks at
+# What html.unescape looks at, but for numbers that no character has: it fails for those of thousands of digits.
+_ENTITY = re.compile(r"(&(?:#[0-9]{1,10}+(?![0-9]);?|#[xX][0-9a-fA-F]{1,8}+(?![0-9a-fA-F]);?|[^\t\n\f <&#;]{1,32};?))")
 _KEPT = "\1"  # stands before a line of `pre` until lines are told apart
 
 
@@ -46,12 +49,13 @@ def text(source: str, *, exact: bool = False) -> str:
 
 
 def _unescaped(text: str) -> str:
+    """Entities read: numbers, and so many different names; to look for one that is none takes long."""
     pieces = _ENTITY.split(text)  # in turn: text, and an entity
-    pieces[1::2] = map(_entity, pieces[1::2])
+    different = dict.fromkeys(pieces[1::2])
+    names = islice((one for one in different if one[1] != "#"), limits.room(len(text), few=100, each=64))
+    read = {one: html.unescape(one) for one in (*names, *(one for one in different if one[1] == "#"))}
+    pieces[1::2] = [read.get(one, one) for one in pieces[1::2]]
     return "".join(pieces)
-
-
-_entity = lru_cache(1024)(html.unescape)  # the same few, again and again
 
 
 def _one_tag(found: re.Match[str]) -> str:

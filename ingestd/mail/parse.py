@@ -114,7 +114,7 @@ def plain(raw: bytes) -> bytes:
     """LF line ends, the mbox line gone, the last line ended: what every digest and value is made from."""
     data = raw
     if b"\r" in data:
-        data = data.replace(b"\r\n", b"\n").replace(b"\r\n", b"\n")
+        data = data.replace(b"\r\n", b"\n").replace(b"\r\n", b"\n")  # two CR are not rare, and this is the quicker way
         if b"\r\n" in data or data.endswith(b"\r"):
             data = _MORE_CR.sub(b"", data)
     if data.startswith((b"From ", b">From ")):

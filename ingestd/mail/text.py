@@ -133,7 +133,7 @@ def _crs(line: str) -> int:
 
 def lf(text: str) -> str:
     """CRLF to LF, however many CR a line ends with; CR elsewhere stays."""
-    text = text.replace("\r\n", "\n").replace("\r\n", "\n")
+    text = text.replace("\r\n", "\n").replace("\r\n", "\n")  # two CR are not rare, and this is the quicker way
     if "\r\n" in text:
         text = _MORE_CR.sub("", text)
     return text
@@ -144,18 +144,18 @@ def read_answer(texts: Texts) -> Body:
     content = signature.cut("".join(text.strip() + "\n" for text in texts.plain))[0].strip()
     lines = unquoted(texts.lines)
     own = "\n".join(lines)
-    split = _first_diff(texts) if len(lines) == sum(map(len, texts.lines)) else _apart(texts, own, lines)
+    if len(texts.plain) == 1 and len(lines) == len(texts.lines[0]):
+        split = _apart(texts, texts.plain[0], lines)
+    elif len(lines) == sum(map(len, texts.lines)) and not _any_diff(texts):
+        split = diff.Split(own, "", None)
+    else:
+        split = _apart(texts, own, lines)
     return Body(content or None, split.diff, own, split.message, split.tail, attached=False)
 
 
-def _first_diff(texts: Texts) -> diff.Split:
-    """All texts apart, where the first diff among them stands."""
-    for at, (text, lines) in enumerate(zip(texts.plain, texts.lines, strict=True)):
-        split = _apart(texts, text, lines)
-        if split.diff is not None:
-            above, below = "".join(texts.plain[:at]), "".join(texts.plain[at + 1 :])
-            return diff.Split(above + split.message, split.tail + below, split.diff)
-    return diff.Split("".join(texts.plain), "", None)
+def _any_diff(texts: Texts) -> bool:
+    """Is there a diff in any of the texts?"""
+    return any(_apart(texts, text, lines).diff for text, lines in zip(texts.plain, texts.lines, strict=True))
 
 
 def unquoted(texts: list[list[str]]) -> list[str]:

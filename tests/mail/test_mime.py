@@ -338,6 +338,25 @@ def test_a_diff_that_only_says_it_is_flowed_stays_as_it_is() -> None:
     assert mail.diff == diff("f").replace(" one", " \tone")
 
 
+def test_a_character_reference_that_no_character_has_stays() -> None:
+    number = "1" * 5_000  # more digits than Python reads
+    assert markup.text(f"<p>a&#{number};&#x{number};&#65;&amp;b</p>") == f"a&#{number};&#x{number};A&b\n"
+
+
+def test_so_many_different_names_of_characters_are_looked_up() -> None:
+    unknown = "".join(f"&x{number:03d};" for number in range(110))
+    assert markup.text(f"&lt;{unknown}&lt;&gt;") == f"<{unknown}<&gt;\n"
+    assert markup.text("&nbsp;" * 1_000 + "a&lt;") == "a<\n"
+
+
+def test_a_reply_with_patches_in_parts_of_their_own() -> None:
+    head = HEAD.replace(b"Subject: ", b"In-Reply-To: <0@x>\nSubject: Re: ")
+    for answer in ("Like this?", "> quoted\nLike this?"):
+        read = parse(_multi("mixed", ("", f"{answer}\n"), ("", diff("f")), ("", diff("g")), head=head))
+        assert [file.path for file in read.files] == ["f", "g"]
+        assert read.kind is Kind.REPLY
+
+
 def test_delimiters_that_begin_alike_are_told_apart() -> None:
     inner = "--b2\n\ntwo\n--b\n--b2 \n\nthree\n--b2--\n"
     raw = HEAD.decode() + (
