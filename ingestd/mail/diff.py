@@ -1,6 +1,7 @@
 """Message and diff apart: Patchwork's state machine, mended where it misreads, so that hashes agree with it."""
 
 import re
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
@@ -18,8 +19,8 @@ _MARK = re.compile(r"\n(?:--- |diff |Index: |\*\*\* )")
 _HEADER_LINE = "|".join(_EXTENDED)
 # One stands in every diff: a file's two names, two lines of its header, the word of a binary file, a context diff.
 _NEEDED = re.compile(
-    rf"\n(?=[-*oncrdsiBF])(?:--- [^\n]*\n\+\+\+ |\*\*\* [^\n]*\n--- |"
-    r"(?:Binary files|Files)(?: [^\n]*)? differ(?:\n|\Z)|"
+    r"\n(?=[-*oncrdsi])(?:--- [^\n]*\n\+\+\+ [^\n]*\n(?:@@ -|--- )|\*\*\* [^\n]*\n--- [^\n]*\n\*{15}|"
+    r"diff [^\n]*(?:\n[^\n]*){0,3}\n(?:Binary files|Files)(?: [^\n]*)? differ(?:\n|\Z)|"
     rf"(?:{_HEADER_LINE})[^\n]*\n(?:{_HEADER_LINE}|--- |GIT binary patch|Binary files ))"
 )
 # What may stand below a line that opens a diff without being git's: diff -u, svn, cvs, hg, quilt.
@@ -71,6 +72,11 @@ def first_mark(text: str) -> int:
     return found.start() + 1 if found else -1
 
 
+def may_have_one(text: str, start: int = 0) -> bool:
+    """May there be a diff in this text, from `start` on? Quickly said."""
+    return bool(_NEEDED.search(text, start - 1) if start else _NEEDED.search("\n" + text))
+
+
 def split(text: str, lines: list[str] | None = None) -> Split:
     """The text's message, its diff and what stands behind; `lines` are those of the text where the caller has them.
 
@@ -81,7 +87,7 @@ def split(text: str, lines: list[str] | None = None) -> Split:
     - `Binary files ... differ` below a git header is a diff; context diffs are read.
     """
     start = first_mark(text)
-    if start < 0 or not (_NEEDED.search(text, start - 1) if start else _NEEDED.search("\n" + text)):
+    if start < 0 or not may_have_one(text, start):
         return Split(text, "", None)
     lines = text[start:].split("\n") if lines is None else lines[text.count("\n", 0, start) :]
     splitter = _Splitter(lines, len(text) - start)
@@ -126,15 +132,15 @@ def _text(lines: list[str]) -> str:
 
 
 def _room(size: int) -> int:
-    """How many steps there are for so many characters."""
-    return limits.room(size, few=20, each=32)
+    """How many half steps there are for so many characters."""
+    return limits.room(size, few=24, each=22)
 
 
 class _Splitter:
     """The state machine. Of the lines above `at`, those from `open` on may be the diff's or the message's.
 
-    A step is a line, a run of quiet lines, one of lines of git's extended header, or a file with its hunks. Where names
-    have eight letters or more, no step of git's takes fewer characters than there is room for.
+    A step is a line, a run of quiet lines, or a file with its header and a hunk; half of one is each further hunk, and
+    what is not quite as git writes it. What git writes has as many characters as there is room for.
     """
 
     def __init__(self, lines: list[str], size: int) -> None:
@@ -150,8 +156,9 @@ class _Splitter:
         self.found: dict[int, Hunk] = {}
         self.extended: dict[int, int] = {}
         self.data: dict[int, int] = {}
+        self.diffs: list[int] = []  # lines that end binary data, once there was some
         self.next_diff = self.next_signature = -1  # as far as binary data has looked
-        self.steps = self.above = 0  # taken, and those of them that were taken above the diff
+        self.steps = self.above = 0  # half steps taken, and those of them that were taken above the diff
         self.most = _room(size)
         self.alone = self.skipped = self.unread = False
 
@@ -162,7 +169,7 @@ class _Splitter:
             line = lines[self.at]
             if not (line.startswith(_FIRST) and self._file()):
                 steps[self.state](line)
-            self.steps += 1
+            self.steps += 2
             self.at += 1
         self.unread = self.skipped or any(lines[self.at :])
 
@@ -233,10 +240,27 @@ class _Splitter:
         """Take the file that begins here as nearly every file does, and all such files behind it; else line by line."""
         if self.state not in (_TEXT, _SUSPECT, _HEADER) and not (self.state == _HUNKS and self.hunks):
             return False
-        hunk = self._first_hunk(self.at)
-        if not hunk:
+        if hunk := self._first_hunk(self.at):
+            self._hunks(hunk)
+            return True
+        return self.marks[self.at] == "d" and self._no_hunks()
+
+    def _no_hunks(self) -> bool:
+        """Take the header of a file without hunks, down to the word of binary data, as git writes it."""
+        first = self.at + 1
+        end = self._extended_end(first)
+        below = self.lines[end] if end < len(self.lines) else ""
+        binary = below.startswith("GIT binary patch") or (
+            below.startswith("Binary files ") and below.endswith(" differ")
+        )
+        if end < first + (1 if binary else 2):
             return False
-        self._hunks(hunk)
+        self.at = first
+        self._extended()
+        self.state = _HEADER
+        if binary:
+            self.at = end
+            self._header(below)
         return True
 
     def _first_hunk(self, at: int) -> int:
@@ -346,7 +370,12 @@ class _Splitter:
             if marks[at : at + 1] == "\\" and lines[at].startswith(REMARK):  # of the hunk's last line
                 at += 1
             self.found[hunk + behind] = found
-            hunk = at if marks[at : at + 1] == "@" else self._first_hunk(at)
+            if marks[at : at + 1] == "@":
+                hunk = at
+                self.steps += 1
+            else:
+                hunk = self._first_hunk(at)
+                self.steps += 2 if hunk else 0
         self._take(at)
         self.at = at - 1
 
@@ -395,10 +424,9 @@ class _Splitter:
         """Where binary data ends: with the next `diff` or signature. Both are looked for once, however much data."""
         lines, last = self.lines, len(self.lines)
         if self.next_diff < self.at:
-            at = self.marks.find("d", self.at)
-            while at >= 0 and not lines[at].startswith("diff"):
-                at = self.marks.find("d", at + 1)
-            self.next_diff = at if at >= 0 else last
+            self.diffs = self.diffs or [at for at, line in enumerate(lines) if line[:4] == "diff"]
+            behind = bisect_left(self.diffs, self.at)
+            self.next_diff = self.diffs[behind] if behind < len(self.diffs) else last
         if self.next_signature < self.at:
             try:
                 self.next_signature = lines.index("-- ", self.at)

@@ -19,6 +19,7 @@ _QUOTED = re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _ESCAPE = re.compile(rb"(\\(?:[0-7]{3}|.))", re.DOTALL)
 _ESCAPED = {rb"\n": b"\n", rb"\t": b"\t", rb"\r": b"\r", rb"\a": b"\a", rb"\b": b"\b", rb"\f": b"\f", rb"\v": b"\v"}
 _ESCAPED |= {b"\\%03o" % value: bytes((value & 0xFF,)) for value in range(0o1000)}
+_REMOVED = re.compile("-+")
 _NULL = "/dev/null"
 _PREFIXES = ("a/", "b/")
 # An enumeration takes its time to find a member.
@@ -151,6 +152,8 @@ class _Reader:
     def _names(self, line: str) -> None:
         at = self.at
         if self.marks[at : at + 1] != "+" or not self.lines[at].startswith("+++ "):
+            if run := _REMOVED.match(self.marks, at):  # only the last one of these may have the other name below it
+                self.at = run.end() - 1
             return
         draft = self.draft
         if at + 1 in self.hunks and (draft is None or draft.old):

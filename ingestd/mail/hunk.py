@@ -5,13 +5,11 @@ from typing import NamedTuple
 
 _HEADER = re.compile(r"@@ -\d+(?:,(\d{1,9}))? \+\d+(?:,(\d{1,9}))? @@")  # no file has more lines
 _PLAIN = re.compile("[-+ ]*")
-_CUT = re.compile(r"[-+ \n\\]*")  # with remarks, and empty lines: context that lost its blank
+_WITH_REMARKS = re.compile(r"[-+ \\]*")
 _REMOVED, _ADDED = re.compile("-+"), re.compile(r"\++")
 REMARK = "\\ No newline at end of file"
 _ROUNDS = 6  # until counts agree
-# Steps of a hunk that has remarks or empty lines or is followed by lines like its own, of one that has any others, and
-# of one whose counts do not hold.
-_MEASURED, _ODD, _COUNTED = 1, 2, 4
+_MEASURED, _COUNTED = 1, 6  # half steps of a hunk that is not quite as git's are, and of one whose counts do not hold
 
 
 class Hunk(NamedTuple):
@@ -41,7 +39,7 @@ class Headers(dict[str, Counts | None]):
 
 
 def measure(lines: list[str], marks: str, start: int, behind: int, counts: Counts) -> tuple[Hunk, bool, int]:
-    """The hunk whose lines begin at `start`, whether its counts are reached, and how many steps that took.
+    """The hunk whose lines begin at `start`, whether its counts are reached, and how many half steps that took.
 
     `marks` has the first character of each line, and a line's place in the diff is so far `behind` the one in `lines`.
     The counts are trusted, as far as there are lines.
@@ -54,17 +52,12 @@ def measure(lines: list[str], marks: str, start: int, behind: int, counts: Count
         remarks = marks.count("\\", start, end)
         if not remarks or remarks == _remarks(lines[start:end]):
             added, removed = end - remarks - start - old, end - remarks - start - new
-            usual = _matches(_CUT, marks, start, end)
-            plain = usual and marks.find("\n", start, end) < 0
-            return Hunk(size, end + behind, added, removed, remarks, plain), True, _MEASURED if usual else _ODD
+            run = _WITH_REMARKS.match(marks, start, end)
+            plain = run is not None and run.end() == end
+            return Hunk(size, end + behind, added, removed, remarks, plain), True, _MEASURED
     remarks, plain, reached, end = _counted(lines, marks, start, old, new)
     added, removed = marks.count("+", start, end), marks.count("-", start, end)
     return Hunk(size, end + behind, added, removed, remarks, plain), reached, _COUNTED
-
-
-def _matches(kind: re.Pattern[str], marks: str, start: int, end: int) -> bool:
-    run = kind.match(marks, start, end)
-    return run is not None and run.end() == end
 
 
 def _plain_end(marks: str, start: int, old: int, new: int) -> int:
@@ -124,4 +117,4 @@ def _counted(lines: list[str], marks: str, at: int, old: int, new: int) -> tuple
 
 
 def _remarks(lines: list[str]) -> int:
-    return sum(line.startswith(REMARK) for line in lines)
+    return ("\n" + "\n".join(lines)).count("\n" + REMARK)

@@ -181,10 +181,10 @@ def read_message(texts: Texts) -> Body:
     message = tail = ""
     ended = False
     for text, lines, (flowed, delsp) in zip(texts.plain, texts.lines, texts.flowed, strict=True):
-        split = _apart(texts, text, lines) if found is None else diff.Split(text, "", None)
+        split = diff.Split(text, "", None)
+        if found is None:
+            split = _unflowed(texts, text, lines, delsp=delsp) if flowed else _apart(texts, text, lines)
         if split.diff is not None:
-            if flowed:
-                split = _unflowed(texts, text, split, delsp=delsp)
             found, tail = split.diff, split.tail
             message = split.message if split.message.strip() else "".join(said)  # in a part of its own
             kept, _ = signature.cut(split.tail)
@@ -216,13 +216,20 @@ def _attached(texts: Texts) -> tuple[diff.Diff | None, str]:
     return diff.split("".join(split.diff.text for split in splits if split.diff)).diff, above
 
 
-def _unflowed(texts: Texts, text: str, split: diff.Split, *, delsp: bool) -> diff.Split:
+def _unflowed(texts: Texts, text: str, lines: list[str], *, delsp: bool) -> diff.Split:
     """The split of a format=flowed text: lines joined as git-mailinfo(1) does, or only the stuffing undone."""
-    plain = unstuff(text)
+    plain = unstuff(text) if diff.may_have_one(text) else None
     if plain is None:
-        return split
-    joined = _apart(texts, unflow(text, delsp=delsp))
-    return joined if joined.diff is not None and joined.diff.whole else _apart(texts, plain)
+        return _apart(texts, text, lines)
+    split = _apart(texts, unflow(text, delsp=delsp))
+    if split.diff is None or not split.diff.whole:
+        split = _apart(texts, plain)
+    return split if split.diff and _as_sent(split.diff.lines[0], lines) else diff.Split(text, "", None)
+
+
+def _as_sent(line: str, lines: list[str]) -> bool:
+    """Is this one of the lines that were sent, or git's that was folded? No other is taken for a diff's first."""
+    return line in lines or any(one.startswith("diff --git ") and line.startswith(one) for one in lines)
 
 
 def unstuff(text: str) -> str | None:
