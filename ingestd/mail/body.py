@@ -107,8 +107,12 @@ def _block(lines: list[str], at: int) -> tuple[tuple[tuple[str, str], ...], int]
 
 def _filled(lines: list[str], start: int) -> int:
     """The first line from `start` on that is not blank; the number of lines when there is none."""
-    places = range(start, len(lines))
-    return next((at for at in places if lines[at] and not lines[at].isspace()), max(start, len(lines)))
+    at = start
+    for line in lines[start:]:
+        if line and not line.isspace():
+            break
+        at += 1
+    return at
 
 
 def _all_headers(lines: list[str], start: int) -> bool:

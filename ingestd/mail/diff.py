@@ -19,9 +19,9 @@ _MARK = re.compile(r"\n(?:--- |diff |Index: |\*\*\* )")
 _HEADER_LINE = "|".join(_EXTENDED)
 # One stands in every diff: a file's two names, two lines of its header, the word of a binary file, a context diff.
 _NEEDED = re.compile(
-    r"\n(?=[-*oncrdsi])(?:--- [^\n]*\n\+\+\+ [^\n]*\n(?:@@ -|--- )|\*\*\* [^\n]*\n--- [^\n]*\n\*{15}|"
-    r"diff [^\n]*(?:\n[^\n]*){0,3}\n(?:Binary files|Files)(?: [^\n]*)? differ(?:\n|\Z)|"
-    rf"(?:{_HEADER_LINE})[^\n]*\n(?:{_HEADER_LINE}|--- |GIT binary patch|Binary files ))"
+    r"\n(?=[-*oncrdsi])(?:--- [^\n]*+\n\+\+\+ [^\n]*+\n(?:@@ -|--- )|\*\*\* [^\n]*+\n--- [^\n]*+\n\*{15}|"
+    r"diff [^\n]*+(?:\n[^\n]*+){0,3}?\n(?:Binary files|Files)(?: [^\n]*)? differ(?:\n|\Z)|"
+    rf"(?:{_HEADER_LINE})[^\n]*+\n(?:{_HEADER_LINE}|--- |GIT binary patch|Binary files ))"
 )
 # What may stand below a line that opens a diff without being git's: diff -u, svn, cvs, hg, quilt.
 _BELOW_OPENING = (*_EXTENDED, "--- ", "*** ", "=====", "RCS file:", "diff ", "Index: ", "Binary files ", "Only in ")
@@ -72,11 +72,6 @@ def first_mark(text: str) -> int:
     return found.start() + 1 if found else -1
 
 
-def may_have_one(text: str, start: int = 0) -> bool:
-    """May there be a diff in this text, from `start` on? Quickly said."""
-    return bool(_NEEDED.search(text, start - 1) if start else _NEEDED.search("\n" + text))
-
-
 def split(text: str, lines: list[str] | None = None) -> Split:
     """The text's message, its diff and what stands behind; `lines` are those of the text where the caller has them.
 
@@ -87,7 +82,7 @@ def split(text: str, lines: list[str] | None = None) -> Split:
     - `Binary files ... differ` below a git header is a diff; context diffs are read.
     """
     start = first_mark(text)
-    if start < 0 or not may_have_one(text, start):
+    if start < 0 or not (_NEEDED.search(text, start - 1) if start else _NEEDED.search("\n" + text)):
         return Split(text, "", None)
     lines = text[start:].split("\n") if lines is None else lines[text.count("\n", 0, start) :]
     splitter = _Splitter(lines, len(text) - start)
@@ -113,18 +108,18 @@ class Signs:
     def next(self, at: int) -> int:
         """The first one from `at` on; the number of lines when there is none."""
         lines, marks, last = self.lines, self.marks, len(self.lines)
-        for _ in range(0 if self.flags else _MISSES):
+        if self.flags:
+            found = self.flags.find("!", at)
+            return found if found >= 0 else last
+        for _ in range(_MISSES):
             if at >= last or (lines[at][:4] in _SIGNS and lines[at].startswith(_SAYING)):
                 return at
             at += 1
             if marks[at : at + 1] not in _LOUD:
                 quiet = _QUIET.match(marks, at)
                 at = quiet.end() if quiet else at
-        self.flags = self.flags or "".join(
-            ["!" if line[:4] in _SIGNS and line.startswith(_SAYING) else "." for line in lines]
-        )
-        found = self.flags.find("!", at)
-        return found if found >= 0 else last
+        self.flags = "".join(["!" if line[:4] in _SIGNS and line.startswith(_SAYING) else "." for line in lines])
+        return self.next(at)
 
 
 def _text(lines: list[str]) -> str:
@@ -250,17 +245,15 @@ class _Splitter:
         first = self.at + 1
         end = self._extended_end(first)
         below = self.lines[end] if end < len(self.lines) else ""
-        binary = below.startswith("GIT binary patch") or (
-            below.startswith("Binary files ") and below.endswith(" differ")
-        )
+        named = below.startswith("Binary files ") and below.endswith(" differ")
+        binary = named or below.startswith("GIT binary patch")
         if end < first + (1 if binary else 2):
             return False
-        self.at = first
-        self._extended()
-        self.state = _HEADER
+        self._extended(first, end)
         if binary:
+            self._take(end + 1)
             self.at = end
-            self._header(below)
+            self.state = _SUSPECT if named else _BINARY
         return True
 
     def _first_hunk(self, at: int) -> int:
@@ -320,7 +313,7 @@ class _Splitter:
         elif line.startswith(_EXTENDED):
             self.state = _HEADER
             if self.at + 1 < len(self.lines) and self.lines[self.at + 1].startswith(_EXTENDED):
-                self._extended()
+                self._extended(self.at, self._extended_end(self.at))
         elif line.startswith(("Binary files ", "Files ")) and line.endswith(" differ") and self._under_git():
             self._take(self.at + 1)
         elif line.startswith("*** ") and self._opens_context():
@@ -382,8 +375,7 @@ class _Splitter:
     def _header(self, line: str) -> None:
         self.state = _SUSPECT
         if line.startswith(_EXTENDED):
-            self._extended()
-            self.state = _HEADER
+            self._extended(self.at, self._extended_end(self.at))
         elif line.startswith("--- "):
             self._take(self.at + 1)
             self.state = _OLD
@@ -393,10 +385,9 @@ class _Splitter:
         elif line.startswith("Binary files ") and line.endswith(" differ"):
             self._take(self.at + 1)
 
-    def _extended(self) -> None:
-        """Take this line of git's extended header and all such lines that follow it."""
-        start = self.at
-        end = self._extended_end(start)
+    def _extended(self, start: int, end: int) -> None:
+        """Take these lines of git's extended header, and what is above them."""
+        self.state = _HEADER
         if end > start + 1:
             behind = self.taken - self.open
             self.extended[start + behind] = end + behind

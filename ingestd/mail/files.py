@@ -120,17 +120,13 @@ class _Reader:
                 self.at = at + 1
                 by_word.get(line[:4], self._header)(line)
             at = self.at if self.at in hunks else signs.next(self.at)
-        self._finish()
+        self._begin()  # which ends the last one
         return self.found
-
-    def _finish(self) -> None:
-        done = self.draft.finished() if self.draft else None
-        if done:
-            self.found.append(done)
 
     def _begin(self) -> _Draft:
         """Another file."""
-        self._finish()
+        if self.draft and (done := self.draft.finished()):
+            self.found.append(done)
         draft = self.draft = _Draft()
         return draft
 
@@ -223,6 +219,9 @@ def _git_paths(text: str) -> tuple[str, str]:
     text = text.rstrip("\r\t ")
     half = len(text) // 2
     if text.startswith('"'):
+        first, between, second = text.partition('" "')
+        if between and '"' not in second[:-1] and '"' not in first[1:] and not first.endswith("\\"):
+            return _unquote(first + '"'), _unquote('"' + second)
         end = _quote_end(text)
         return _unquote(text[:end]), _unquote(text[end:].strip())
     if text.endswith('"'):
@@ -241,6 +240,9 @@ def _git_paths(text: str) -> tuple[str, str]:
 
 
 def _quote_end(text: str) -> int:
+    """Where the path in quotes ends that a text begins with."""
+    if text[-1] == '"' and text.count('"') == 2:
+        return len(text)
     found = _QUOTED.match(text)
     return found.end() if found else len(text)
 

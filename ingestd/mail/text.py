@@ -218,7 +218,7 @@ def _attached(texts: Texts) -> tuple[diff.Diff | None, str]:
 
 def _unflowed(texts: Texts, text: str, lines: list[str], *, delsp: bool) -> diff.Split:
     """The split of a format=flowed text: lines joined as git-mailinfo(1) does, or only the stuffing undone."""
-    plain = unstuff(text) if diff.may_have_one(text) else None
+    plain = unstuff(text)
     if plain is None:
         return _apart(texts, text, lines)
     split = _apart(texts, unflow(text, delsp=delsp))
