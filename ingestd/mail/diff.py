@@ -134,8 +134,8 @@ def _room(size: int) -> int:
 class _Splitter:
     """The state machine. Of the lines above `at`, those from `open` on may be the diff's or the message's.
 
-    A step is a line, a run of quiet lines, or a file with its header and a hunk; half of one is each further hunk, and
-    what is not quite as git writes it. What git writes has as many characters as there is room for.
+    A step is a line, a run of quiet lines, or a file with its header and its hunks; half of one more is a hunk that is
+    not quite as git writes it. What git writes has as many characters as there is room for.
     """
 
     def __init__(self, lines: list[str], size: int) -> None:
@@ -363,10 +363,8 @@ class _Splitter:
             if marks[at : at + 1] == "\\" and lines[at].startswith(REMARK):  # of the hunk's last line
                 at += 1
             self.found[hunk + behind] = found
-            if marks[at : at + 1] == "@":
-                hunk = at
-                self.steps += 1
-            else:
+            hunk = at
+            if marks[at : at + 1] != "@":
                 hunk = self._first_hunk(at)
                 self.steps += 2 if hunk else 0
         self._take(at)

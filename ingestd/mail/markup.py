@@ -24,7 +24,9 @@ _TAG = re.compile(r"<[^>]*(?:>|\Z)")
 _BLANKS = re.compile(r"[ \t]{2,}")
 _EMPTY_LINES = re.compile(r"\n{3,}")
 # What html.unescape looks at, but for numbers that no character has: it fails for those of thousands of digits.
-_ENTITY = re.compile(r"(&(?:#[0-9]{1,10}+(?![0-9]);?|#[xX][0-9a-fA-F]{1,8}+(?![0-9a-fA-F]);?|[^\t\n\f <&#;]{1,32};?))")
+_ENTITY = re.compile(
+    r"(&(?:#0{0,99}[0-9]{1,10}+(?![0-9]);?|#[xX]0{0,99}[0-9a-fA-F]{1,8}+(?![0-9a-fA-F]);?|[^\t\n\f <&#;]{1,32};?))"
+)
 _KEPT = "\1"  # stands before a line of `pre` until lines are told apart
 
 

@@ -224,12 +224,9 @@ def _unflowed(texts: Texts, text: str, lines: list[str], *, delsp: bool) -> diff
     split = _apart(texts, unflow(text, delsp=delsp))
     if split.diff is None or not split.diff.whole:
         split = _apart(texts, plain)
-    return split if split.diff and _as_sent(split.diff.lines[0], lines) else diff.Split(text, "", None)
-
-
-def _as_sent(line: str, lines: list[str]) -> bool:
-    """Is this one of the lines that were sent, or git's that was folded? No other is taken for a diff's first."""
-    return line in lines or any(one.startswith("diff --git ") and line.startswith(one) for one in lines)
+    # No line is a diff's first one that was not before lines were joined and their stuffing undone.
+    opened = split.diff is not None and (split.diff.lines[0] in lines or _apart(texts, text, lines).diff is not None)
+    return split if opened else diff.Split(text, "", None)
 
 
 def unstuff(text: str) -> str | None:

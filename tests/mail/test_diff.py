@@ -198,6 +198,14 @@ def test_binary_files_that_are_not_named(command: str) -> None:
     assert _split(f"Why.\n\n{command}\nBinary files differ\n")[1] == f"{command}\nBinary files differ\n"
 
 
+def test_hundreds_of_the_smallest_hunks_are_read() -> None:
+    file = "--- a/f\n+++ b/f\n" + "".join(f"@@ -{2 * line} +{line},0 @@\n-\n" for line in range(1, 1_001))
+    split = diff.split(file)
+    assert split.diff is not None
+    assert split.diff.text == file
+    assert not split.unread
+
+
 def test_lines_of_words_that_headers_begin_with_cost_no_steps() -> None:
     table = "".join(f"old {row}.5 ms\nnew {row}.1 ms\n" for row in range(300))
     split = diff.split(f"{made('f')}\n{table}\n{made('g')}")

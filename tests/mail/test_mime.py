@@ -338,9 +338,27 @@ def test_a_diff_that_only_says_it_is_flowed_stays_as_it_is() -> None:
     assert mail.diff == diff("f").replace(" one", " \tone")
 
 
+@pytest.mark.parametrize(
+    ("first", "delsp"),
+    [
+        ("diff --git a/dir/file.c \nb/dir/file.c", "no"),
+        ("diff --git a/dir/file.c  \nb/dir/file.c", "yes"),
+        ("diff -r a1b2c3d4e5f6 -r 0123456789ab \ndir/file.c", "no"),
+        ("diff -urN old/dir/file.c \nnew/dir/file.c", "no"),
+    ],
+)
+def test_a_flowed_diff_whose_first_line_was_folded(first: str, delsp: str) -> None:
+    body = f"Why.\n---\n\n{first}\n--- a/dir/file.c\n+++ b/dir/file.c\n@@ -1,3 +1,3 @@\n  a\n-b\n+c\n  d\n"
+    read = parse(_single(body.encode(), f"text/plain; format=flowed; delsp={delsp}"))
+    assert read.kind is Kind.PATCH
+    assert read.diff is not None
+    assert read.diff.startswith(first.replace("  \n", " \n").replace(" \n", " "))
+    assert [file.path for file in read.files] == ["dir/file.c"]
+
+
 def test_a_character_reference_that_no_character_has_stays() -> None:
     number = "1" * 5_000  # more digits than Python reads
-    assert markup.text(f"<p>a&#{number};&#x{number};&#65;&amp;b</p>") == f"a&#{number};&#x{number};A&b\n"
+    assert markup.text(f"<p>a&#{number};&#x{number};&#0065;&amp;b</p>") == f"a&#{number};&#x{number};A&b\n"
 
 
 def test_so_many_different_names_of_characters_are_looked_up() -> None:
