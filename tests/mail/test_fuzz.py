@@ -145,8 +145,8 @@ def test_no_mail_is_dear(fuzz_seed: int, fuzz_seconds: float, real: list[bytes])
     worst, number = max(left, default=(0.0, 0))
     above = [number for times, number in left if times > DEAREST]
     told = (
-        f"{len(above)} of {count} mails of INGESTD_FUZZ_SEED={fuzz_seed}: {above[:20]}; mail {number} takes {worst:.1f} "
-        f"times the median of {usual.median * 1e9:.1f} ns a byte"
+        f"{len(above)} of {count} mails of INGESTD_FUZZ_SEED={fuzz_seed}: {above[:20]}; "
+        f"mail {number} takes {worst:.1f} times the median of {usual.median * 1e9:.1f} ns a byte"
     )
     assert worst <= KNOWN, f"{told}:\n{fuzzer.mail(number)!r}"
     if worst > DEAREST:
