@@ -25,7 +25,8 @@ _NEEDED = re.compile(
 )
 # What may stand below a line that opens a diff without being git's: diff -u, svn, cvs, hg, quilt.
 _BELOW_OPENING = (*_EXTENDED, "--- ", "*** ", "=====", "RCS file:", "diff ", "Index: ", "Binary files ", "Only in ")
-# Every line that may begin or end a diff, a hunk or a file, or say something of a file, begins with one of these.
+# Every line that may begin or end a diff, a hunk or a file, or say something of a file, begins with one of these. Their
+# first four letters tell of most lines that they don't.
 _SAYING = (*_MARKS, "@@ -", *_EXTENDED, "Binary files ", "Files ", "GIT binary patch")
 _SIGNS = frozenset(words[:4] for words in _SAYING)
 _LOUD = "-dI*@oncrsiBFG"  # their first characters
@@ -226,6 +227,11 @@ class _Splitter:
         self.taken += end - start
         self.open = end
 
+    def _note(self, ends: dict[int, int], start: int, end: int) -> None:
+        """Where some lines end, by their places in the diff."""
+        behind = self.taken - self.open
+        ends[start + behind] = end + behind
+
     def _say(self) -> None:
         """All lines from `open` to this one belong to the message."""
         self.open = self.at + 1
@@ -267,8 +273,7 @@ class _Splitter:
         if not self.headers[lines[at + 2]]:
             return 0
         if at > first + 1:
-            behind = self.taken - self.open
-            self.extended[first + behind] = at + behind
+            self._note(self.extended, first, at)
         return at + 2
 
     def _pass(self) -> None:
@@ -387,8 +392,7 @@ class _Splitter:
         """Take these lines of git's extended header, and what is above them."""
         self.state = _HEADER
         if end > start + 1:
-            behind = self.taken - self.open
-            self.extended[start + behind] = end + behind
+            self._note(self.extended, start, end)
         self._take(end)
         self.at = end - 1
 
@@ -404,8 +408,7 @@ class _Splitter:
         if end == self.at:
             self.state = _SUSPECT
         else:
-            behind = self.taken - self.open
-            self.data[self.at + behind] = end + behind
+            self._note(self.data, self.at, end)
             self._take(end)
             self.at = end - 1
 

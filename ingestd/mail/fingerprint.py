@@ -198,11 +198,7 @@ class _PatchId:
         else:
             self._flush()
         self.at = names + (1 if binary else 2)
-        if marks.count("i", at, names) == 1 and lines[names - 1].startswith("index "):
-            self.pending = lines[at : names - 1]
-            self.index = lines[names - 1] if ".." in lines[names - 1] else self.index
-        else:
-            self._add_header(at, names)
+        self._add_header(at, names)
         if binary:
             self._begin_binary()
         else:
@@ -221,7 +217,11 @@ class _PatchId:
     def _add_header(self, start: int, end: int) -> None:
         """A file's header counts without its index line, which is needed for binary files only."""
         lines = self.lines[start:end]
-        if self.marks.find("i", start, end) >= 0:
+        many = self.marks.count("i", start, end)
+        if many == 1 and lines[-1].startswith("index "):
+            index = lines.pop()
+            self.index = index if ".." in index else self.index
+        elif many:
             last = (line for line in reversed(lines) if line.startswith("index ") and ".." in line)
             self.index = next(last, self.index)
             lines = [line for line in lines if not line.startswith("index ")]

@@ -144,11 +144,9 @@ def read_answer(texts: Texts) -> Body:
     content = signature.cut("".join(text.strip() + "\n" for text in texts.plain))[0].strip()
     lines = unquoted(texts.lines)
     own = "\n".join(lines)
-    if len(texts.plain) == 1 and len(lines) == len(texts.lines[0]):
-        split = _apart(texts, texts.plain[0], lines)
-    elif len(lines) == sum(map(len, texts.lines)) and not _any_diff(texts):
+    if len(lines) == sum(map(len, texts.lines)) and not _any_diff(texts):
         split = diff.Split(own, "", None)
-    else:
+    else:  # of one text without quotes this is the one that was taken apart
         split = _apart(texts, own, lines)
     return Body(content or None, split.diff, own, split.message, split.tail, attached=False)
 

@@ -178,7 +178,7 @@ def test_a_diff_is_found_below_any_prose(prose: str, file: str) -> None:
     assert split.diff is not None
     assert split.diff.text == file
     assert split.message == prose * 5_000 + "\n"
-    assert split.unread or len(prose) >= 32
+    assert split.unread
 
 
 def test_still_smaller_pieces_are_left_where_they_are() -> None:
