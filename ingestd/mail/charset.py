@@ -101,14 +101,10 @@ def decode(data: bytes, declared: str | None) -> tuple[str, str, bool]:
         return text, kind, REPLACEMENT in text or name == "utf_8"
 
 
+@lru_cache(256)
 def _label(name: str) -> str:
     """A codec's name as mail spells it."""
-    for ours, theirs in (
-        ("latin_1", "iso-8859-1"),
-        ("iso8859_", "iso-8859-"),
-        ("iso2022_", "iso-2022-"),
-        ("cp125", "windows-125"),
-    ):
+    for ours, theirs in _LABELS:
         if name.startswith(ours):
             return (theirs + name[len(ours) :]).replace("_", "-")
     return "us-ascii" if name == "ascii" else name.replace("_", "-")

@@ -225,9 +225,9 @@ def ids(value: str) -> list[str]:
 
     Brackets first; a field without any is read as bare ids, where a word counts that has an @ (prose has none).
     """
-    found = ["".join(hit.split())[:MAX_ID] for hit in _ID.findall(value)]
-    if not found and "<" not in value:
-        found = [word.strip(",;")[:MAX_ID] for word in value.split() if "@" in word]
+    if "<" in value:
+        return [hit[:MAX_ID] for hit in _ID.findall("".join(value.split())) if hit]
+    found = [word.strip(",;")[:MAX_ID] for word in value.split() if "@" in word]
     return [one for one in found if one]
 
 

@@ -21,6 +21,7 @@ MAX_SILENT = 2_000  # bytes of a part's header that is passed over because it sa
 _NOTHING_SAID = re.compile(rb"(?:(?!content-)[!-9;-~]{1,200}+:[\t -~]*+(?:\n[\t ][\t -~]*+)*+\n)*+\n", re.IGNORECASE)
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=\s]")
+_IN_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/= \t\n\r\f\v"
 _SEMICOLONS = re.compile(r";(?:\s*+;)*+")
 _WHOLE_BYTES = re.compile(rb"[^\n]{3,}")  # a shorter line of uuencoded data has not one
 _UUENCODED = re.compile(rb".[ -`\r]*+", re.DOTALL)
@@ -306,7 +307,8 @@ def _base64(body: bytes) -> tuple[bytes, list[str]]:
     """Decode; text that a list has appended to the encoded lines is kept behind them."""
     defects: list[str] = []
     behind = b""
-    if found := _NOT_BASE64.search(body):
+    # To drop all that may stand in it tells in a tenth of the time that nothing else does.
+    if body.translate(None, _IN_BASE64) and (found := _NOT_BASE64.search(body)):
         start = body.rfind(b"\n", 0, found.start()) + 1
         rest = body[start:]
         if _BASE64_LINE.search(rest):

@@ -1,6 +1,7 @@
 """The grammar of subjects: Patchwork's name and prefixes, and what the tags say of version, number and total."""
 
 import re
+from typing import NamedTuple
 
 from ingestd.mail.values import Subject
 
@@ -21,13 +22,15 @@ _FORWARD = re.compile(r"(?:fwd?|fw|wg|tr|vb|rv|enc|doorst|转发|轉寄|転送)\
 _INNER_SUBJECT = re.compile(r"subject\s?:\s*(?=\[)", re.IGNORECASE)
 _LEADING = re.compile(r"[\[(]\s*(?=\[)|[\])}]\s*")
 
+# All that most brackets hold, as git-format-patch(1) writes it; read the long way round it says the same.
+_USUAL = re.compile(r"(RFC )?PATCH(?: v(\d{1,3}))?(?: (\d{1,4})/(\d{1,4}))?")
 _NUMBER = re.compile(r"(?<![\d./])(\d{1,4})\s*(?:/|\bof\b)\s*(\d{1,4})(?![\d./]|\w)", re.IGNORECASE)
 _VERSION = re.compile(
     r"(?:^|(?<=[\s,;:(\-_]))(?:patch|rfc|rft|pull)?[-_.]?v(?:er(?:sion)?)?[-_. ]?(\d{1,3})(?:\.(\d{1,2}))?"
     r"(?=$|[\s,;:)\]?]|patch|rfc)",
     re.IGNORECASE,
 )
-_TITLE_VERSION = re.compile(r"\((?:was:? )?v(\d{1,3})\)|^\s*v(\d{1,2})\s", re.IGNORECASE)
+_TITLE_VERSION = re.compile(r"v(\d{1,2})\s", re.IGNORECASE)
 _PAREN_VERSION = re.compile(r"\(v(\d{1,3})\)", re.IGNORECASE)
 _BARE_VERSION = re.compile(r"\bPATCH (\d{1,2})[ ,]+\d{1,4}/\d{1,4}", re.IGNORECASE)
 _UNBRACKETED = re.compile(r"(?:RFC\s+)?PATCH(?:\s+v\d{1,3})?\s+\d{1,4}/\d{1,4}(?=[\]:\s])", re.IGNORECASE)
@@ -44,10 +47,10 @@ def parse(text: str, list_name: str | None = None) -> Subject:
     text = text[:MAX_TEXT]
     name, prefixes = _patchwork(text, list_name)
     reply, groups, title = _peel(text)
-    inside = " ".join(group.replace("[", " ").replace("]", " ") for group in groups)
-    tags = tuple(inside.replace(",", " ").split())
-    number, total = _number(inside)
-    version, reroll = _version(inside, number is not None)
+    inside = groups[0] if len(groups) == 1 else " ".join(groups)
+    if len(groups) > 1 or "[" in inside:
+        inside = inside.replace("[", " ").replace("]", " ")
+    number, total, version, reroll, resend, rfc = _usual(inside) or _told(inside)
     written = version is not None
     if version is None and (found := _title_version(title, number is not None)):
         version, written = found, True
@@ -56,15 +59,51 @@ def parse(text: str, list_name: str | None = None) -> Subject:
         name=name,
         prefixes=prefixes,
         title=title,
-        tags=tags,
+        tags=tuple(inside.replace(",", " ").split()),
         reply=reply,
         number=number,
         total=total,
         version=1 if version is None else version,
         version_written=written,
         reroll=reroll,
-        resend=_RESEND.search(inside) is not None,
-        rfc=_RFC.search(inside) is not None,
+        resend=resend,
+        rfc=rfc,
+    )
+
+
+class _Told(NamedTuple):
+    """What the leading brackets say; the fields of `Subject` tell of them."""
+
+    number: int | None
+    total: int | None
+    version: int | None
+    reroll: int | None
+    resend: bool
+    rfc: bool
+
+
+def _usual(inside: str) -> _Told | None:
+    """What brackets say that hold nothing but what git writes; None for others."""
+    found = _USUAL.fullmatch(inside)
+    if found is None:
+        return None
+    rfc, version, number, total = found.groups()
+    numbered = total is not None and int(total) > 0
+    return _Told(
+        int(number) if numbered else None,
+        int(total) if numbered else None,
+        None if version is None else int(version),
+        None,
+        resend=False,
+        rfc=rfc is not None,
+    )
+
+
+def _told(inside: str) -> _Told:
+    number, total = _number(inside)
+    version, reroll = _version(inside, number is not None)
+    return _Told(
+        number, total, version, reroll, resend=_RESEND.search(inside) is not None, rfc=_RFC.search(inside) is not None
     )
 
 
@@ -176,6 +215,6 @@ def _version(inside: str, numbered: bool) -> tuple[int | None, int | None]:
 def _title_version(title: str, numbered: bool) -> int | None:
     if "(" in title and (found := _PAREN_VERSION.search(title)):
         return int(found.group(1))
-    if numbered and (found := _TITLE_VERSION.match(title)) and found.group(2):
-        return int(found.group(2))
+    if numbered and (found := _TITLE_VERSION.match(title)):
+        return int(found.group(1))
     return None

@@ -41,8 +41,8 @@ def of_message(message: str) -> tuple[Trailer, ...]:
     message = message.rstrip()
     start = message.rfind("\n\n") + 1
     block = is_block(message[start:].strip("\n"))
-    low = message[:start].lower()
-    above = "-by" in low or "cc" in low or "fixes" in low  # all that counts there
+    low = "\n" + message[:start].lower()
+    above = "-by" in low or "\ncc" in low or "\nfixes" in low  # all that counts there
     return _collect(message, start if block else None, 0 if above or not block else start, answer=False)
 
 
@@ -70,9 +70,12 @@ def is_block(paragraph: str) -> bool:
 def _collect(text: str, block: int | None, start: int, *, answer: bool) -> tuple[Trailer, ...]:
     """Trailers from the offset `start` on, in order; from `block` on every name counts, above it only known ones."""
     text = "\n" + text
-    block = len(text) if block is None else block
     most = limits.room(len(text), few=20, each=24, most=MAX_TRAILERS)
-    below = list(_LINE.finditer(text, max(block, _last_lines(text, 2 * most))))[-most:]  # a sign-off stands last
+    below: list[re.Match[str]] = []
+    if block is None:
+        block = len(text)
+    else:  # a sign-off stands last
+        below = list(_LINE.finditer(text, _last_lines(text, block, 2 * most)))[-most:]
     above = islice(_KNOWN.finditer(text, start, block), most - len(below))
     found: list[Trailer] = []
     behind = 0
@@ -101,10 +104,11 @@ def _collect(text: str, block: int | None, start: int, *, answer: bool) -> tuple
     return tuple(found)
 
 
-def _last_lines(text: str, count: int) -> int:
-    """Where the line end in front of the last so many lines stands; 0 where there are no more."""
-    lines = text.rsplit("\n", count)
-    return len(lines[0]) if len(lines) > count else 0
+def _last_lines(text: str, start: int, count: int) -> int:
+    """Where the line end in front of the last so many lines stands; `start` where no more lines begin there."""
+    if text.count("\n", start) <= count:
+        return start
+    return len(text.rsplit("\n", count)[0])
 
 
 def _wanted(low: str, value: str, *, within: bool, answer: bool, indented: bool) -> bool:

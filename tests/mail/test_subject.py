@@ -161,3 +161,9 @@ def test_any_subject_is_read(text: str) -> None:
 
 def test_so_much_of_a_subject_is_read() -> None:
     assert parse("x" * 2 * MAX_TEXT).text == "x" * MAX_TEXT
+
+
+@given(st.from_regex(r"(RFC )?PATCH( v[0-9]{1,3})?( [0-9]{1,4}/[0-9]{1,4})?", fullmatch=True))
+def test_a_bracket_as_git_writes_it_says_the_same_as_one_that_is_written_otherwise(bracket: str) -> None:
+    usual, other = parse(f"[{bracket}] x", None), parse(f"[{bracket.replace(' ', ',')},] x", None)
+    assert usual == other._replace(text=usual.text)
