@@ -13,6 +13,7 @@ _EXTENDED = (
     "old mode ", "new mode ", "deleted file mode ", "new file mode ", "copy from ", "copy to ", "rename from ",
     "rename to ", "similarity index ", "dissimilarity index ", "index ",
 )  # fmt: skip
+_EXTENDED_MARKS = frozenset(words[0] for words in _EXTENDED)
 _FIRST = ("diff --git ", "--- ")  # what a file begins with in nearly every diff
 _MARKS = ("--- ", "diff ", "Index: ", "*** ")
 _MARK = re.compile(r"\n(?:--- |diff |Index: |\*\*\* )")
@@ -31,11 +32,12 @@ _SAYING = (*_MARKS, "@@ -", *_EXTENDED, "Binary files ", "Files ", "GIT binary p
 _SIGNS = frozenset(words[:4] for words in _SAYING)
 _LOUD = "-dI*@oncrsiBFG"  # their first characters
 _QUIET = re.compile(f"[^{_LOUD}]*")
+_LOUD_SPAN = re.compile(f"[{_LOUD}](?:[^{_LOUD}]{{0,8}}+[{_LOUD}])*+")
 _MISSES = 16  # lines that begin as if they said something; behind so many in a row all lines are asked at once
 _CONTEXT_MARKS = frozenset("*!+- \\")
 _CONTEXT_RULE = "***************"
 
-_TEXT, _SUSPECT, _OLD, _HUNKS, _HEADER, _BINARY, _CONTEXT = range(7)
+_TEXT, _SUSPECT, _OLD, _HUNKS, _HEADER, _CONTEXT = range(6)
 
 
 @dataclass
@@ -119,8 +121,25 @@ class Signs:
             if marks[at : at + 1] not in _LOUD:
                 quiet = _QUIET.match(marks, at)
                 at = quiet.end() if quiet else at
-        self.flags = "".join(["!" if line[:4] in _SIGNS and line.startswith(_SAYING) else "." for line in lines])
+        self.flags = _flags(lines, marks)
         return self.next(at)
+
+
+def _flags(lines: list[str], marks: str) -> str:
+    """As `Signs` wants them. Thousands of quiet lines, empty ones most of all, cost next to nothing."""
+    pieces: list[str] = []
+    at = 0
+    for span in _LOUD_SPAN.finditer(marks):
+        pieces.append("." * (span.start() - at))
+        at = span.end()
+        pieces += ["!" if line[:4] in _SIGNS and line.startswith(_SAYING) else "." for line in lines[span.start() : at]]
+    pieces.append("." * (len(lines) - at))
+    return "".join(pieces)
+
+
+def _is_binary(line: str) -> bool:
+    """Is this the word of a binary file, that git writes below its header?"""
+    return line.startswith("GIT binary patch") or (line.startswith("Binary files ") and line.endswith(" differ"))
 
 
 def _text(lines: list[str]) -> str:
@@ -149,6 +168,8 @@ class _Splitter:
         self.state = _TEXT
         self.hunks = 0
         self.headers = Headers()
+        self.without_hunk = -1  # the last line behind hunks that does not begin another file with hunks
+        self.extent = -1, -1  # of the last header that was looked at: its first line, and the line behind it
         self.found: dict[int, Hunk] = {}
         self.extended: dict[int, int] = {}
         self.data: dict[int, int] = {}
@@ -159,7 +180,7 @@ class _Splitter:
         self.alone = self.skipped = self.unread = False
 
     def run(self) -> None:
-        steps = (self._text, self._suspect, self._old, self._hunk, self._header, self._binary, self._context)
+        steps = (self._text, self._suspect, self._old, self._hunk, self._header, self._context)
         lines = self.lines
         while self.at < len(lines) and (self.steps < self.most or self._more_steps()):
             line = lines[self.at]
@@ -241,7 +262,7 @@ class _Splitter:
         """Take the file that begins here as nearly every file does, and all such files behind it; else line by line."""
         if self.state not in (_TEXT, _SUSPECT, _HEADER) and not (self.state == _HUNKS and self.hunks):
             return False
-        if hunk := self._first_hunk(self.at):
+        if self.at != self.without_hunk and (hunk := self._first_hunk(self.at)):
             self._hunks(hunk)
             return True
         return self.marks[self.at] == "d" and self._no_hunks()
@@ -251,15 +272,13 @@ class _Splitter:
         first = self.at + 1
         end = self._extended_end(first)
         below = self.lines[end] if end < len(self.lines) else ""
-        named = below.startswith("Binary files ") and below.endswith(" differ")
-        binary = named or below.startswith("GIT binary patch")
+        binary = _is_binary(below)
         if end < first + (1 if binary else 2):
             return False
         self._extended(first, end)
         if binary:
-            self._take(end + 1)
             self.at = end
-            self.state = _SUSPECT if named else _BINARY
+            self._binary()
         return True
 
     def _first_hunk(self, at: int) -> int:
@@ -371,7 +390,10 @@ class _Splitter:
             hunk = at
             if marks[at : at + 1] != "@":
                 hunk = self._first_hunk(at)
-                self.steps += 2 if hunk else 0
+                if hunk:
+                    self.steps += 2
+                else:
+                    self.without_hunk = at
         self._take(at)
         self.at = at - 1
 
@@ -382,11 +404,8 @@ class _Splitter:
         elif line.startswith("--- "):
             self._take(self.at + 1)
             self.state = _OLD
-        elif line.startswith("GIT binary patch"):
-            self._take(self.at + 1)
-            self.state = _BINARY
-        elif line.startswith("Binary files ") and line.endswith(" differ"):
-            self._take(self.at + 1)
+        elif _is_binary(line):
+            self._binary()
 
     def _extended(self, start: int, end: int) -> None:
         """Take these lines of git's extended header, and what is above them."""
@@ -398,30 +417,33 @@ class _Splitter:
 
     def _extended_end(self, at: int) -> int:
         """Where the lines of git's extended header end that begin here."""
-        lines, last = self.lines, len(self.lines)
-        while at < last and lines[at].startswith(_EXTENDED):
-            at += 1
-        return at
+        if at != self.extent[0]:  # it is asked twice of most files without hunks
+            lines, marks, end, last = self.lines, self.marks, at, len(self.lines)
+            while end < last and marks[end] in _EXTENDED_MARKS and lines[end].startswith(_EXTENDED):
+                end += 1
+            self.extent = at, end
+        return self.extent[1]
 
-    def _binary(self, _: str) -> None:
-        end = self._data_end()
-        if end == self.at:
-            self.state = _SUSPECT
-        else:
-            self._note(self.data, self.at, end)
+    def _binary(self) -> None:
+        """Take the word of a binary file, and the data that git writes below it."""
+        start = end = self.at + 1
+        self.state = _SUSPECT
+        self._take(start)
+        if self.marks[self.at] == "G" and (end := self._data_end(start)) > start:
+            self._note(self.data, start, end)
             self._take(end)
-            self.at = end - 1
+        self.at = end - 1
 
-    def _data_end(self) -> int:
+    def _data_end(self, start: int) -> int:
         """Where binary data ends: with the next `diff` or signature. Both are looked for once, however much data."""
         lines, last = self.lines, len(self.lines)
-        if self.next_diff < self.at:
+        if self.next_diff < start:
             self.diffs = self.diffs or [at for at, line in enumerate(lines) if line[:4] == "diff"]
-            behind = bisect_left(self.diffs, self.at)
+            behind = bisect_left(self.diffs, start)
             self.next_diff = self.diffs[behind] if behind < len(self.diffs) else last
-        if self.next_signature < self.at:
+        if self.next_signature < start:
             try:
-                self.next_signature = lines.index("-- ", self.at)
+                self.next_signature = lines.index("-- ", start)
             except ValueError:
                 self.next_signature = last
         return min(self.next_diff, self.next_signature)

@@ -21,7 +21,9 @@ _ESCAPED = {rb"\n": b"\n", rb"\t": b"\t", rb"\r": b"\r", rb"\a": b"\a", rb"\b": 
 _ESCAPED |= {b"\\%03o" % value: bytes((value & 0xFF,)) for value in range(0o1000)}
 _REMOVED = re.compile("-+")
 _NULL = "/dev/null"
+_SHORT = 200  # characters of what is remembered
 _PREFIXES = ("a/", "b/")
+_BINARY = ("GIT binary patch", "Binary files ")
 # An enumeration takes its time to find a member.
 _ADD, _DELETE, _MODIFY, _RENAME, _COPY = Change.ADD, Change.DELETE, Change.MODIFY, Change.RENAME, Change.COPY
 _OF_TWO_PATHS = (_MODIFY, _RENAME, _COPY)
@@ -107,21 +109,28 @@ class _Reader:
     def read(self, most: int) -> list[File]:
         """All files, until there is one more than so many."""
         by_word = {"diff": self._git, "--- ": self._names, "*** ": self._context, "Inde": self._index}
-        lines, hunks, signs, last = self.lines, self.hunks, self.signs, len(self.lines)
-        at = signs.next(0)
-        while at < last and len(self.found) <= most:
-            if hunk := hunks.get(at):
-                if self.draft is not None:
-                    self.draft.added += hunk.added
-                    self.draft.removed += hunk.removed
-                self.at = hunk.end
-            else:
-                line = lines[at]
-                self.at = at + 1
-                by_word.get(line[:4], self._header)(line)
-            at = self.at if self.at in hunks else signs.next(self.at)
+        lines, last = self.lines, len(self.lines)
+        while (at := self._next()) < last and len(self.found) <= most:
+            line = lines[at]
+            self.at = at + 1
+            by_word.get(line[:4], self._header)(line)
         self._begin()  # which ends the last one
         return self.found
+
+    def _next(self) -> int:
+        """The next line that may say something of a file. Hunks are counted on the way to it."""
+        at, draft = self.at, self.draft
+        while True:
+            while hunk := self.hunks.get(at):
+                at = hunk.end
+                if draft is not None:
+                    draft.added += hunk.added
+                    draft.removed += hunk.removed
+            if self.marks[at : at + 1] == "d":  # as nearly always behind hunks
+                return at
+            at = self.signs.next(at)
+            if at not in self.hunks:
+                return at
 
     def _begin(self) -> _Draft:
         """Another file."""
@@ -136,14 +145,18 @@ class _Reader:
             return
         draft = self._begin()
         draft.git_old, draft.git_new = _git_paths(line[11:])
-        at = self.at
-        end = self.extended.get(at) or (at + 1 if self.marks[at : at + 1] == "i" else at)
-        for one in self.lines[at : min(end, at + MAX_EXTENDED)]:
+        lines, marks, at = self.lines, self.marks, self.at
+        end = self.extended.get(at) or (at + 1 if marks[at : at + 1] == "i" else at)
+        for one in lines[at : min(end, at + MAX_EXTENDED)]:
             _extended(draft, one)
         self.at = end
-        if self.marks[end : end + 2] == "-+" and end + 2 in self.hunks and self.lines[end].startswith("--- "):
-            draft.old, draft.new = _path(self.lines[end][4:]), _path(self.lines[end + 1][4:])
+        below = marks[end : end + 2]
+        if below == "-+" and end + 2 in self.hunks and lines[end].startswith("--- "):
+            draft.old, draft.new = _path(lines[end][4:]), _path(lines[end + 1][4:])
             self.at += 2
+        elif below[:1] in ("G", "B") and lines[end].startswith(_BINARY):
+            draft.binary = True
+            self.at = self.data.get(end + 1, end + 1)
 
     def _names(self, line: str) -> None:
         at = self.at
@@ -200,7 +213,7 @@ def _extended(draft: _Draft, line: str) -> None:
         _moved(draft, line, "rename ", _RENAME)
     elif word == "copy":
         _moved(draft, line, "copy ", _COPY)
-    elif line.startswith(("GIT binary patch", "Binary files ")):
+    elif line.startswith(_BINARY):
         draft.binary = True
 
 
@@ -216,6 +229,10 @@ def _git_paths(text: str) -> tuple[str, str]:
     half = len(text) // 2
     if text[:2] == "a/" and text[half : half + 3] == " b/" and text[1:half] == text[half + 2 :] and '"' not in text:
         return text[:half], text[half + 1 :].rstrip("\r\t ")
+    return _other_paths(text) if len(text) < _SHORT else _odd_paths(text)
+
+
+def _odd_paths(text: str) -> tuple[str, str]:
     text = text.rstrip("\r\t ")
     half = len(text) // 2
     if text.startswith('"'):
@@ -239,6 +256,9 @@ def _git_paths(text: str) -> tuple[str, str]:
     return first, second
 
 
+_other_paths = lru_cache(256)(_odd_paths)  # the same files are changed again and again
+
+
 def _quote_end(text: str) -> int:
     """Where the path in quotes ends that a text begins with."""
     if text[-1] == '"' and text.count('"') == 2:
@@ -249,8 +269,8 @@ def _quote_end(text: str) -> int:
 
 def _path(text: str) -> str:
     """The path of a --- or +++ line: quotes undone, time stamp cut off."""
-    if text.startswith('"'):
-        return _unquote(text[: _quote_end(text)])
+    if text[:1] == '"':
+        return _quoted_path(text) if len(text) < _SHORT else _path_in_quotes(text)
     path, tab, _ = text.partition("\t")
     path = path.rstrip("\r ")
     if not tab and ":" in path and (found := _DATE.search(path)):  # a mail program made blanks of the tab
@@ -258,17 +278,18 @@ def _path(text: str) -> str:
     return path[:MAX_PATH]
 
 
+def _path_in_quotes(text: str) -> str:
+    return _unquote(text[: _quote_end(text)])
+
+
+_quoted_path = lru_cache(256)(_path_in_quotes)  # a file's header says each path two or three times
+
+
 def _unquote(text: str) -> str:
     """Git's C-style quoting."""
     text = text.rstrip("\r")
     if len(text) < 2 or text[0] != '"' or text[-1] != '"':
         return text[:MAX_PATH]
-    return _unquoted(text)
-
-
-@lru_cache(256)
-def _unquoted(text: str) -> str:
-    """A path in quotes, without them. A file's header says each path two or three times."""
     pieces = _ESCAPE.split(text[1:-1].encode("utf-8", "replace"))  # in turn: text, and an escape
     pieces[1::2] = [_ESCAPED.get(escape, escape[1:]) for escape in pieces[1::2]]
     return b"".join(pieces).decode("utf-8", "replace").replace("\0", "\ufffd")[:MAX_PATH]

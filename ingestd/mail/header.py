@@ -4,6 +4,7 @@ import binascii
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import compress
 
 from ingestd.mail import charset, limits
 
@@ -73,13 +74,18 @@ def read(data: bytes) -> tuple[Headers, bytes, list[str]]:
     most = limits.room(len(head), few=200, each=32, most=MAX_FIELDS)
     raw = _FIELD_START.split(text, FIRST)
     names, sent, values = _apart(raw[:FIRST], most)
-    if len(raw) > FIRST and all(names):
+    end = _end(raw, names)
+    if end == FIRST < len(raw):
         raw = _FIELD_START.split(text)
         names, sent, values = _apart(raw, most)
+        end = _end(raw, names)
     if not all(names):
-        raw, length = _fields(text, defects)
-        rest = rest if length > len(head) else data[length:]
-        names, sent, values = _apart(raw, most)
+        if end < len(raw):
+            rest = data[sum(map(len, raw[:end])) + end :]
+            defects.append("header ends without a blank line" if any(names[:end]) else "no header")
+        raw = list(compress(raw[:end], names))
+        names = list(filter(None, names[:end]))
+        _, sent, values = _apart(raw[:most], most)
     if len(raw) > most:
         defects.append(f"more than {most} header fields")
     texts = [value.strip(" \t\n") for value in values]
@@ -98,26 +104,19 @@ def _apart(lines: list[str], most: int) -> tuple[list[str], Sequence[str], Seque
     if not all(colons):
         names = [name if colon else "" for name, colon in zip(names, colons, strict=True)]
     else:
-        names += [_names[line[: max(line.find(":"), 0)]] for line in lines[most:]]
+        names += [_names[line[: line.find(":") + 1][:-1]] for line in lines[most:]]
     return names, sent, values
 
 
-def _fields(head: str, defects: list[str]) -> tuple[list[str], int]:
-    """The lines that are fields, up to the first that is none and no mbox line, and where in the mail that begins."""
-    fields: list[str] = []
+def _end(lines: list[str], names: list[str]) -> int:
+    """The first line that is no field and no mbox line; the number of names without one."""
     at = 0
-    while at <= len(head):
-        found = _FIELD_START.search(head, at)
-        end = found.start() if found else len(head)
-        line = head[at:end]
-        name, colon, _ = line.partition(":")
-        if colon and _names[name]:
-            fields.append(line)
-        elif not line.startswith(("From ", ">From ")):
-            defects.append("header ends without a blank line" if fields else "no header")
-            break
-        at = end + 1
-    return fields, at
+    try:
+        while lines[at := names.index("", at)].startswith(("From ", ">From ")):
+            at += 1
+    except ValueError:
+        return len(names)
+    return at
 
 
 class _Names(dict[str, str]):

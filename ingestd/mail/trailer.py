@@ -6,7 +6,7 @@ from itertools import chain, islice
 from ingestd.mail import address, limits
 from ingestd.mail.values import Trailer
 
-# And one for each 24 characters beyond twenty: the last ones, where a paragraph has more. A mail of an archive of
+# And one for each 32 characters beyond twenty: the last ones, where a paragraph has more. A mail of an archive of
 # 16,945 has fifty.
 MAX_TRAILERS = 2_000
 MAX_VALUE = 2_000
@@ -70,7 +70,7 @@ def is_block(paragraph: str) -> bool:
 def _collect(text: str, block: int | None, start: int, *, answer: bool) -> tuple[Trailer, ...]:
     """Trailers from the offset `start` on, in order; from `block` on every name counts, above it only known ones."""
     text = "\n" + text
-    most = limits.room(len(text), few=20, each=24, most=MAX_TRAILERS)
+    most = limits.room(len(text), few=20, each=32, most=MAX_TRAILERS)
     below: list[re.Match[str]] = []
     if block is None:
         block = len(text)

@@ -16,7 +16,9 @@ from ingestd.mail.parse import parse
 
 from . import corpus, sound
 from .fuzzer import Fuzzer, made_up
-from .usual import DEAREST, KNOWN, ROUNDS, Usual, cost
+from .usual import DEAREST, Usual, cost
+
+SUSPECT = 0.8 * DEAREST  # times; a machine that changes its pace may show a dear mail as cheap as that
 
 
 def _wrong(raw: bytes) -> str | None:
@@ -120,8 +122,8 @@ def test_every_mail_is_read_soundly(fuzz_seed: int, fuzz_seconds: float, real: l
 def test_no_mail_is_dear(fuzz_seed: int, fuzz_seconds: float, real: list[bytes]) -> None:
     """At most DEAREST times the time a byte of the median, both measured here, without Python's collector.
 
-    A first reading only finds suspects, since anything may disturb it. They are timed again, and the best of some
-    rounds counts.
+    A first reading only finds suspects, since anything may disturb it. They are timed again, the dearest ones on
+    several occasions, and the best of all rounds counts.
     """
     fuzzer = Fuzzer(fuzz_seed, real)
     dear: list[tuple[float, int]] = []
@@ -133,21 +135,16 @@ def test_no_mail_is_dear(fuzz_seed: int, fuzz_seconds: float, real: list[bytes])
         count = 0
         while time.monotonic() < until:
             raw = fuzzer.mail(count)
-            if cost(raw) > DEAREST * usual.median and (times := usual.times(raw)) > DEAREST:
+            if cost(raw) > SUSPECT * usual.median and (times := usual.times(raw)) > SUSPECT:
                 dear.append((times, count))
             count += 1
             if count % 1_000 == 0:
                 gc.collect()
-        dear.sort(reverse=True)
-        left = [(usual.times(fuzzer.mail(one), 4 * ROUNDS), one) for _, one in dear[:100]]
+        numbers = [number for _, number in sorted(dear, reverse=True)[:100]]
+        left = sorted(zip(usual.surely([fuzzer.mail(one) for one in numbers]), numbers, strict=True), reverse=True)
     finally:
         gc.enable()
-    worst, number = max(left, default=(0.0, 0))
-    above = [number for times, number in left if times > DEAREST]
-    told = (
-        f"{len(above)} of {count} mails of INGESTD_FUZZ_SEED={fuzz_seed}: {above[:20]}; "
-        f"mail {number} takes {worst:.1f} times the median of {usual.median * 1e9:.1f} ns a byte"
-    )
-    assert worst <= KNOWN, f"{told}:\n{fuzzer.mail(number)!r}"
-    if worst > DEAREST:
-        pytest.xfail(f"a few mails (docs/known-issues.md): {told}")
+    for times, number in left[:10]:
+        print(f"mail {number} of INGESTD_FUZZ_SEED={fuzz_seed}: {times:.1f} times the median")
+    print(f"{count} mails, median {usual.median * 1e9:.1f} ns a byte")
+    assert [(round(times, 1), number) for times, number in left if times > DEAREST] == []

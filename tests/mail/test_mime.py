@@ -120,6 +120,9 @@ def test_depth_and_number_are_bounded() -> None:
     many = parse(HEAD + b"Content-Type: multipart/mixed; boundary=b\n\n" + b"--b\n\nx\n" * 20_000)
     assert f"more than {mime.MAX_PARTS} MIME parts" in many.defects
     assert many.content
+    small = HEAD + b"Content-Type: multipart/mixed; boundary=b\n\n"
+    assert parse(small + b"--b\n\nx\n" * 8 + b"--b--\n").defects == ()
+    assert parse(small + b"--b\n\nx\n" * 9 + b"--b--\n").defects == ("more than 8 MIME parts",)
 
 
 def test_html_only_mail_becomes_text_and_says_so() -> None:
