@@ -103,20 +103,17 @@ def _apart(lines: list[str], most: int) -> tuple[list[str], Sequence[str], Seque
     names = list(map(_names.__getitem__, sent))
     if not all(colons):
         names = [name if colon else "" for name, colon in zip(names, colons, strict=True)]
-    else:
-        names += [_names[line[: line.find(":") + 1][:-1]] for line in lines[most:]]
+    names += [_names[line[: line.find(":") + 1][:-1]] for line in lines[most:]]
     return names, sent, values
 
 
 def _end(lines: list[str], names: list[str]) -> int:
     """The first line that is no field and no mbox line; the number of names without one."""
-    at = 0
-    try:
-        while lines[at := names.index("", at)].startswith(("From ", ">From ")):
-            at += 1
-    except ValueError:
-        return len(names)
-    return at
+    if not all(names):
+        for at, name in enumerate(names):
+            if not name and not lines[at].startswith(("From ", ">From ")):
+                return at
+    return len(names)
 
 
 class _Names(dict[str, str]):

@@ -5,6 +5,7 @@ lines that still fails so; paste these into a regression test. CONTRIBUTING.md s
 """
 
 import gc
+import logging
 import random
 import time
 
@@ -17,6 +18,8 @@ from ingestd.mail.parse import parse
 from . import corpus, sound
 from .fuzzer import Fuzzer, made_up
 from .usual import DEAREST, Usual, cost
+
+_log = logging.getLogger(__name__)
 
 SUSPECT = 0.8 * DEAREST  # times; a machine that changes its pace may show a dear mail as cheap as that
 
@@ -144,7 +147,8 @@ def test_no_mail_is_dear(fuzz_seed: int, fuzz_seconds: float, real: list[bytes])
         left = sorted(zip(usual.surely([fuzzer.mail(one) for one in numbers]), numbers, strict=True), reverse=True)
     finally:
         gc.enable()
+    _log.info("%d mails, median %.1f ns a byte, seed %d", count, usual.median * 1e9, fuzz_seed)
     for times, number in left[:10]:
-        print(f"mail {number} of INGESTD_FUZZ_SEED={fuzz_seed}: {times:.1f} times the median")
-    print(f"{count} mails, median {usual.median * 1e9:.1f} ns a byte")
-    assert [(round(times, 1), number) for times, number in left if times > DEAREST] == []
+        _log.info("mail %d: %.1f times the median", number, times)
+    above = [(round(times, 1), number) for times, number in left if times > DEAREST]
+    assert not above, f"mails of INGESTD_FUZZ_SEED={fuzz_seed}: {above}\n{fuzzer.mail(above[0][1])!r}"

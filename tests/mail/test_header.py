@@ -1,5 +1,7 @@
 """The header block: splitting, encoded words, ids."""
 
+from unittest import mock
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -199,6 +201,23 @@ def test_a_header_of_more_fields_than_are_looked_at_first() -> None:
             assert defects == (["header ends without a blank line"] if before else ["no header"])
     read, rest, defects = header.read(fields + b"\ntext\n")
     assert (len(read.fields), rest, defects) == (3 * header.FIRST, b"text\n", [])
+
+
+@given(st.lists(st.sampled_from([b"A: b", b"B:\n c", b"From x: y", b">From y", b"no field", b"C d: e"]), max_size=12))
+def test_a_header_ends_where_it_does_line_by_line(lines: list[bytes]) -> None:
+    fields = []
+    at = 0
+    while at < len(lines) and lines[at].startswith((b"A", b"B", b"From ", b">From ")):
+        fields += [lines[at]] if lines[at][:1] in b"AB" else []
+        at += 1
+    ended = at < len(lines)
+    with mock.patch.object(header, "FIRST", 3), mock.patch.object(header, "MAX_FIELDS", 5):
+        read, rest, _ = header.read(b"\n".join([*lines, b"", b"text", b""]))
+    if lines:
+        assert [one.encode() for one in read.raw] == fields
+        assert read.names == [one[:1].decode().lower() for one in fields]
+        assert len(read.fields) == min(len(fields), 5)
+        assert rest == b"\n".join([*lines[at:], b"", b"text", b""] if ended else [b"text", b""])
 
 
 def test_so_many_encoded_words_are_read() -> None:
