@@ -16,10 +16,8 @@ _SPACES = b" \t\n\r"  # git's own isspace
 _SIZES = re.compile(r"@@ -[0-9]{0,9}(?:,([0-9]{0,9}))?(?:(?<=[0-9])( \+)[0-9]{0,9}(?:,([0-9]{0,9}))?)?")
 _COMMIT = r"(?:commit |From )?[0-9A-Fa-f]{40}"
 _COMMIT_LINE = re.compile(_COMMIT)
-# Lines that need a closer look, wherever they stand, by their first characters; all between two of them are told by
-# these alone.
-_STOP_MARKS = re.compile(r"[\\GBF0-9A-Fa-f]")
-_STOP = re.compile(rf"GIT binary patch|Binary files|\\ .{{10}}|{_COMMIT}", re.DOTALL)
+# Lines that need a closer look, wherever they stand; all between two of them are told by their first characters.
+_STOP = re.compile(rf"\n(?=[\\dGBcF0-9A-Fa-f])(?:(diff )|GIT binary patch|Binary files|\\ [^\n]{{10}}|{_COMMIT})")
 _LETTERS = frozenset(string.ascii_letters)
 _BINARY = ("GIT binary patch", "Binary files")
 _MAX_OID = 64
@@ -72,7 +70,7 @@ class _PatchId:
         self.hunks = diff.hunks
         self.marks = diff.marks
         self.extended = diff.extended
-        self.files, self.stops = _stops(diff)  # the next one last
+        self.files, self.stops = _stops(diff.text)  # the next one last
         self.at = 0
         self._reset()
 
@@ -294,17 +292,15 @@ def _blobs(line: str) -> tuple[str, str]:
     return line[6:dots][:_MAX_OID], line[dots + 2 : end if end >= 0 else len(line)][:_MAX_OID]
 
 
-def _stops(diff: Diff) -> tuple[list[int], list[int]]:
+def _stops(text: str) -> tuple[list[int], list[int]]:
     """The lines of a diff that may begin a file, and others that need a closer look; from the last to the first."""
-    lines = diff.lines
     files: list[int] = []
     others: list[int] = []
-    for at in [hit.start() for hit in _STOP_MARKS.finditer(diff.marks)]:
-        line = lines[at]
-        if line.startswith("diff "):
-            files.append(at)
-        elif _STOP.match(line):
-            others.append(at)
+    line = at = 0
+    for hit in _STOP.finditer("\n" + text):
+        line += text.count("\n", at, hit.start())
+        at = hit.start()
+        (files if hit[1] else others).append(line)
     return files[::-1], others[::-1]
 
 
