@@ -82,9 +82,7 @@ def decode(data: bytes, declared: str | None) -> tuple[str, str, bool]:
     are read as windows-1252 one by one. Lossy is what no reading explains.
     """
     name = codec(declared)
-    for guess in (name, _WIDER.get(name or "")):
-        if guess is None or guess == "utf_8":
-            continue
+    for guess in _guesses(name):
         try:
             return data.decode(guess), _label(guess), False
         except (UnicodeDecodeError, ValueError):
@@ -99,6 +97,13 @@ def decode(data: bytes, declared: str | None) -> tuple[str, str, bool]:
             at = found.end()
         kind = "utf-8" if name == "utf_8" else "windows-1252"
         return text, kind, REPLACEMENT in text or name == "utf_8"
+
+
+def _guesses(name: str | None) -> tuple[str, ...]:
+    """The codecs that are tried before UTF-8."""
+    if name is None or name == "utf_8":
+        return ()
+    return (name, _WIDER[name]) if name in _WIDER else (name,)
 
 
 @lru_cache(256)

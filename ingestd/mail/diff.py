@@ -1,7 +1,6 @@
 """Message and diff apart: Patchwork's state machine, mended where it misreads, so that hashes agree with it."""
 
 import re
-from bisect import bisect_left
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
@@ -13,14 +12,14 @@ _EXTENDED = (
     "old mode ", "new mode ", "deleted file mode ", "new file mode ", "copy from ", "copy to ", "rename from ",
     "rename to ", "similarity index ", "dissimilarity index ", "index ",
 )  # fmt: skip
-_EXTENDED_MARKS = frozenset(words[0] for words in _EXTENDED)
+_EXTENDED_BY_MARK = {words[0]: tuple(other for other in _EXTENDED if other[0] == words[0]) for words in _EXTENDED}
 _FIRST = ("diff --git ", "--- ")  # what a file begins with in nearly every diff
 _MARKS = ("--- ", "diff ", "Index: ", "*** ")
 _MARK = re.compile(r"\n(?:--- |diff |Index: |\*\*\* )")
 _HEADER_LINE = "|".join(_EXTENDED)
 # One stands in every diff: a file's two names, two lines of its header, the word of a binary file, a context diff.
 _NEEDED = re.compile(
-    r"\n(?=[-*oncrdsi])(?:--- [^\n]*+\n\+\+\+ [^\n]*+\n(?:@@ -|--- )|\*\*\* [^\n]*+\n--- [^\n]*+\n\*{15}|"
+    r"\n(?=[-*oncrdsi][^\n]{3})(?:--- [^\n]*+\n\+\+\+ [^\n]*+\n(?:@@ -|--- )|\*\*\* [^\n]*+\n--- [^\n]*+\n\*{15}|"
     r"diff [^\n]*+(?:\n[^\n]*+){0,3}?\n(?:Binary files|Files)(?: [^\n]*)? differ(?:\n|\Z)|"
     rf"(?:{_HEADER_LINE})[^\n]*+\n(?:{_HEADER_LINE}|--- |GIT binary patch|Binary files ))"
 )
@@ -32,7 +31,7 @@ _SAYING = (*_MARKS, "@@ -", *_EXTENDED, "Binary files ", "Files ", "GIT binary p
 _SIGNS = frozenset(words[:4] for words in _SAYING)
 _LOUD = "-dI*@oncrsiBFG"  # their first characters
 _QUIET = re.compile(f"[^{_LOUD}]*")
-_LOUD_SPAN = re.compile(f"[{_LOUD}](?:[^{_LOUD}]{{0,8}}+[{_LOUD}])*+")
+_LOUD_SPAN = re.compile(f"[{_LOUD}][{_LOUD}]*+(?:[^{_LOUD}]{{1,8}}+[{_LOUD}]++)*+")
 _MISSES = 16  # lines that begin as if they said something; behind so many in a row all lines are asked at once
 _CONTEXT_MARKS = frozenset("*!+- \\")
 _CONTEXT_RULE = "***************"
@@ -132,7 +131,10 @@ def _flags(lines: list[str], marks: str) -> str:
     for span in _LOUD_SPAN.finditer(marks):
         pieces.append("." * (span.start() - at))
         at = span.end()
-        pieces += ["!" if line[:4] in _SIGNS and line.startswith(_SAYING) else "." for line in lines[span.start() : at]]
+        pieces += [
+            "!" if len(line) > 3 and line[:4] in _SIGNS and line.startswith(_SAYING) else "."
+            for line in lines[span.start() : at]
+        ]
     pieces.append("." * (len(lines) - at))
     return "".join(pieces)
 
@@ -173,7 +175,6 @@ class _Splitter:
         self.found: dict[int, Hunk] = {}
         self.extended: dict[int, int] = {}
         self.data: dict[int, int] = {}
-        self.diffs: list[int] = []  # lines that end binary data, once there was some
         self.next_diff = self.next_signature = -1  # as far as binary data has looked
         self.steps = self.above = 0  # half steps taken, and those of them that were taken above the diff
         self.most = _room(size)
@@ -275,10 +276,13 @@ class _Splitter:
         binary = _is_binary(below)
         if end < first + (1 if binary else 2):
             return False
-        self._extended(first, end)
         if binary:
+            if end > first + 1:
+                self._note(self.extended, first, end)
             self.at = end
             self._binary()
+        else:
+            self._extended(first, end)
         return True
 
     def _first_hunk(self, at: int) -> int:
@@ -419,7 +423,7 @@ class _Splitter:
         """Where the lines of git's extended header end that begin here."""
         if at != self.extent[0]:  # it is asked twice of most files without hunks
             lines, marks, end, last = self.lines, self.marks, at, len(self.lines)
-            while end < last and marks[end] in _EXTENDED_MARKS and lines[end].startswith(_EXTENDED):
+            while end < last and lines[end].startswith(_EXTENDED_BY_MARK.get(marks[end], ())):
                 end += 1
             self.extent = at, end
         return self.extent[1]
@@ -427,20 +431,20 @@ class _Splitter:
     def _binary(self) -> None:
         """Take the word of a binary file, and the data that git writes below it."""
         start = end = self.at + 1
-        self.state = _SUSPECT
-        self._take(start)
         if self.marks[self.at] == "G" and (end := self._data_end(start)) > start:
             self._note(self.data, start, end)
-            self._take(end)
+        self._take(end)
         self.at = end - 1
+        self.state = _SUSPECT
 
     def _data_end(self, start: int) -> int:
         """Where binary data ends: with the next `diff` or signature. Both are looked for once, however much data."""
         lines, last = self.lines, len(self.lines)
         if self.next_diff < start:
-            self.diffs = self.diffs or [at for at, line in enumerate(lines) if line[:4] == "diff"]
-            behind = bisect_left(self.diffs, start)
-            self.next_diff = self.diffs[behind] if behind < len(self.diffs) else last
+            at = self.marks.find("d", start)
+            while at >= 0 and not lines[at].startswith("diff"):
+                at = self.marks.find("d", at + 1)
+            self.next_diff = at if at >= 0 else last
         if self.next_signature < start:
             try:
                 self.next_signature = lines.index("-- ", start)

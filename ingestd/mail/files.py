@@ -7,8 +7,8 @@ from ingestd.mail import limits
 from ingestd.mail.diff import Diff, Signs
 from ingestd.mail.values import Change, File
 
-# And one for each 64 characters beyond ten, as git's smallest have: the new mode of a file named by eight letters. A
-# mail of an archive of 16,945 has 2,521.
+# And one for each 96 characters beyond ten, as git's smallest have: the new mode of a file named by 25 letters. A mail
+# of an archive of 16,945 has 2,521.
 MAX_FILES = 5_000
 MAX_PATH = 4_096
 MAX_EXTENDED = 20  # lines of an extended header; git writes six at most
@@ -68,9 +68,10 @@ class _Draft:
         """Old and new path, where those of --- and +++ are these (empty where there is none)."""
         if self.moved_from or self.moved_to:
             return self.moved_from, self.moved_to
-        if self.git_old or self.git_new:
-            old, new = old or self.git_old, new or self.git_new
-            prefixed = _prefixed(self.git_old, self.git_new) if self.git_old and self.git_new else _prefixed(old, new)
+        git_old, git_new = self.git_old, self.git_new
+        if git_old or git_new:
+            old, new = old or git_old, new or git_new
+            prefixed = _prefixed(git_old, git_new) if git_old and git_new else _prefixed(old, new)
             return (_strip(old), _strip(new)) if prefixed else (old, new)
         if self.index:
             path = _strip(self.index) if self.index[:2] in _PREFIXES else self.index
@@ -84,7 +85,7 @@ class _Draft:
 
 def most(diff: Diff) -> int:
     """How many files of a diff are told; more of them are left where they are, in the diff."""
-    return limits.room(len(diff.text), few=10, each=64, most=MAX_FILES)
+    return limits.room(len(diff.text), few=10, each=96, most=MAX_FILES)
 
 
 def of(diff: Diff) -> tuple[File, ...]:
@@ -210,18 +211,19 @@ def _extended(draft: _Draft, line: str) -> None:
         if line.startswith("deleted file mode "):
             draft.change = _DELETE
     elif word == "rena":
-        _moved(draft, line, "rename ", _RENAME)
+        _moved(draft, line, 7, _RENAME)
     elif word == "copy":
-        _moved(draft, line, "copy ", _COPY)
+        _moved(draft, line, 5, _COPY)
     elif line.startswith(_BINARY):
         draft.binary = True
 
 
-def _moved(draft: _Draft, line: str, word: str, change: Change) -> None:
-    if line.startswith(f"{word}from "):
-        draft.change, draft.moved_from = change, _unquote(line[len(word) + 5 :])
-    elif line.startswith(f"{word}to "):
-        draft.moved_to = _unquote(line[len(word) + 3 :])
+def _moved(draft: _Draft, line: str, at: int, change: Change) -> None:
+    """`rename from`, `rename to` and the same of a copy; the second word begins at `at`."""
+    if line.startswith("from ", at):
+        draft.change, draft.moved_from = change, _unquote(line[at + 5 :])
+    elif line.startswith("to ", at):
+        draft.moved_to = _unquote(line[at + 3 :])
 
 
 def _git_paths(text: str) -> tuple[str, str]:

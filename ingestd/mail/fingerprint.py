@@ -3,6 +3,7 @@
 import hashlib
 import re
 import string
+from itertools import accumulate
 
 from ingestd.mail.diff import Diff
 
@@ -17,7 +18,8 @@ _SIZES = re.compile(r"@@ -[0-9]{0,9}(?:,([0-9]{0,9}))?(?:(?<=[0-9])( \+)[0-9]{0,
 _COMMIT = r"(?:commit |From )?[0-9A-Fa-f]{40}"
 _COMMIT_LINE = re.compile(_COMMIT)
 # Lines that need a closer look, wherever they stand; all between two of them are told by their first characters.
-_STOP = re.compile(rf"\n(?=[\\dGBcF0-9A-Fa-f])(?:(diff )|GIT binary patch|Binary files|\\ [^\n]{{10}}|{_COMMIT})")
+# Those that begin files are looked for apart.
+_STOP = re.compile(rf"\n(?=[\\GBF0-9A-Fa-f][^\n]{{9}})(?:GIT binary patch|Binary files|\\ [^\n]{{10}}|{_COMMIT})")
 _LETTERS = frozenset(string.ascii_letters)
 _BINARY = ("GIT binary patch", "Binary files")
 _MAX_OID = 64
@@ -70,7 +72,7 @@ class _PatchId:
         self.hunks = diff.hunks
         self.marks = diff.marks
         self.extended = diff.extended
-        self.files, self.stops = _stops(diff.text)  # the next one last
+        self.files, self.stops = _stops(diff)  # the next one last
         self.at = 0
         self._reset()
 
@@ -292,16 +294,23 @@ def _blobs(line: str) -> tuple[str, str]:
     return line[6:dots][:_MAX_OID], line[dots + 2 : end if end >= 0 else len(line)][:_MAX_OID]
 
 
-def _stops(text: str) -> tuple[list[int], list[int]]:
+def _stops(diff: Diff) -> tuple[list[int], list[int]]:
     """The lines of a diff that may begin a file, and others that need a closer look; from the last to the first."""
-    files: list[int] = []
+    files = [at for at in _places(diff.marks, "d") if diff.lines[at].startswith("diff ")]
     others: list[int] = []
+    text = "\n" + diff.text
     line = at = 0
-    for hit in _STOP.finditer("\n" + text):
+    for hit in _STOP.finditer(text):
         line += text.count("\n", at, hit.start())
         at = hit.start()
-        (files if hit[1] else others).append(line)
+        others.append(line)
     return files[::-1], others[::-1]
+
+
+def _places(text: str, character: str) -> list[int]:
+    """Where a character stands. Of thousands of places this finds each in less time than a search would."""
+    ends = accumulate(map(len, text.split(character)))
+    return [end + before for before, end in enumerate(ends)][:-1]
 
 
 def _counts(line: str) -> tuple[int, int]:

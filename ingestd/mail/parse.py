@@ -169,7 +169,7 @@ def _trailers(what: Kind, finer: Parts, texts: text.Texts, body: text.Body, *, a
         return ()
     if any(flowed for flowed, _ in texts.flowed):
         joined = [text.unflow(said, delsp=delsp) for said, (_, delsp) in zip(texts.plain, texts.flowed, strict=True)]
-        return trailer.of_answer("\n".join(text.unquoted([one.split("\n") for one in joined])))
+        return trailer.of_answer("\n".join(text.unquoted(joined, [one.split("\n") for one in joined])))
     return trailer.of_answer(body.own)
 
 

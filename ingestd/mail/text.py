@@ -142,7 +142,7 @@ def lf(text: str) -> str:
 def read_answer(texts: Texts) -> Body:
     """An answer's text stays whole, as Patchwork keeps comments; a diff that stands in it unquoted is told as well."""
     content = signature.cut("".join(text.strip() + "\n" for text in texts.plain))[0].strip()
-    lines = unquoted(texts.lines)
+    lines = unquoted(texts.plain, texts.lines)
     own = "\n".join(lines)
     if len(lines) == sum(map(len, texts.lines)) and not _any_diff(texts):
         split = diff.Split(own, "", None)
@@ -156,9 +156,12 @@ def _any_diff(texts: Texts) -> bool:
     return any(_apart(texts, text, lines).diff for text, lines in zip(texts.plain, texts.lines, strict=True))
 
 
-def unquoted(texts: list[list[str]]) -> list[str]:
-    """The lines that no quote sign stands before."""
-    return [line for lines in texts for line in lines if not line or line[0] != ">"]
+def unquoted(texts: list[str], lines: list[list[str]]) -> list[str]:
+    """The lines that no quote sign stands before, of some texts that are given whole and by lines."""
+    kept: list[str] = []
+    for text, its in zip(texts, lines, strict=True):
+        kept += [line for line in its if not line or line[0] != ">"] if ">" in text else its
+    return kept
 
 
 def _apart(texts: Texts, text: str, lines: list[str] | None = None) -> diff.Split:

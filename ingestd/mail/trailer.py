@@ -25,6 +25,7 @@ _KNOWN = re.compile(
 # Known names that take a person; every other name must end in -by to count outside the last paragraph.
 _PERSON = frozenset(("cc", "to", "from", "acked-for-mfd-by", "author", "fix-suggested-by", "thanks"))
 _ANSWER = ("fixes", "link", "closes")  # what counts in an answer beside -by trailers
+_ANSWER_WORDS = ("-by", *_ANSWER)
 _FIXES = re.compile(r"(?:commit )?[0-9a-f]{7,64}\b", re.IGNORECASE)
 _BLANKS = (" ", "\t")
 _AT_AHEAD = re.compile(r"[^@\n]*+@")
@@ -48,13 +49,20 @@ def of_message(message: str) -> tuple[Trailer, ...]:
 
 def of_answer(text: str) -> tuple[Trailer, ...]:
     """Trailers that an answer gives: unquoted `...-by:` lines, and Fixes, Link and Closes that can be ones."""
-    return _collect(text, None, 0, answer=True)
+    first = _first_word(text)
+    return _collect(text, None, text.rfind("\n", 0, first) + 1, answer=True) if first >= 0 else ()
 
 
 def may_answer(text: str) -> bool:
     """Can `of_answer` find anything in this text? Quickly said, since most answers give no trailers."""
+    return _first_word(text) >= 0
+
+
+def _first_word(text: str) -> int:
+    """Where the first word stands that begins or ends the name of an answer's trailer; -1 without one."""
     low = text.lower()
-    return "-by" in low or "fixes" in low or "link" in low or "closes" in low
+    places = [at for word in _ANSWER_WORDS if (at := low.find(word)) >= 0]
+    return min(places, default=-1)
 
 
 def is_block(paragraph: str) -> bool:

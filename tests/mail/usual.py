@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from ingestd.mail.parse import parse
 
 DEAREST = 10  # times the median's time a byte: no mail should take more
+SUSPECT = 0.8 * DEAREST  # a machine that changes its pace may show a dear mail as cheap as that
 SMALLEST = 4_096  # bytes; a shorter mail may take as long as one of this size
 ROUNDS = 5
+SURELY = 51  # rounds for those that matter
 
 
 def cost(raw: bytes, rounds: int = 1) -> float:
@@ -29,25 +31,17 @@ class Usual:
         costs = sorted((cost(raw, ROUNDS), raw) for raw in mails)
         half = len(costs) // 2
         self.mails = [raw for _, raw in costs[max(half - 3, 0) : half + 4]]
+        self.size = sum(max(len(raw), SMALLEST) for raw in self.mails)
         self.median = costs[half][0]
 
     def times(self, raw: bytes, rounds: int = ROUNDS) -> float:
-        """How many times the median's time a byte a mail takes. Both are timed in turn: the machine's pace changes."""
-        best, here = self._pair(raw, rounds)
-        return best / here
+        """How many times the median's time a byte a mail takes.
 
-    def surely(self, mails: Sequence[bytes], occasions: int = 5) -> list[float]:
-        """The same for some mails, timed on several occasions: a pace that lasts for seconds disturbs few of them."""
-        pairs = []
-        for _ in range(occasions):
-            time.sleep(1)
-            pairs.append([self._pair(raw, ROUNDS) for raw in mails])
-        return [min(best for best, _ in timed) / min(here for _, here in timed) for timed in zip(*pairs, strict=True)]
+        Both are timed in turn, and the median of so many pairs counts: a machine that is shared changes its pace, for
+        seconds or a moment, and then for both.
+        """
+        return statistics.median(cost(raw) / self._here() for _ in range(rounds))
 
-    def _pair(self, raw: bytes, rounds: int) -> tuple[float, float]:
-        """Seconds a byte of this mail, and of the usual ones."""
-        best = here = float("inf")
-        for _ in range(rounds):
-            best = min(best, cost(raw))
-            here = min(here, statistics.median(cost(usual) for usual in self.mails))
-        return best, here
+    def _here(self) -> float:
+        """Seconds a byte of the usual mails, now."""
+        return sum(cost(usual) * max(len(usual), SMALLEST) for usual in self.mails) / self.size
