@@ -1,6 +1,7 @@
 """Message and diff apart: Patchwork's state machine, mended where it misreads, so that hashes agree with it."""
 
 import re
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
@@ -175,6 +176,7 @@ class _Splitter:
         self.found: dict[int, Hunk] = {}
         self.extended: dict[int, int] = {}
         self.data: dict[int, int] = {}
+        self.diffs: list[int] = []  # lines that end binary data, once there was some
         self.next_diff = self.next_signature = -1  # as far as binary data has looked
         self.steps = self.above = 0  # half steps taken, and those of them that were taken above the diff
         self.most = _room(size)
@@ -272,8 +274,7 @@ class _Splitter:
         """Take the header of a file without hunks, down to the word of binary data, as git writes it."""
         first = self.at + 1
         end = self._extended_end(first)
-        below = self.lines[end] if end < len(self.lines) else ""
-        binary = _is_binary(below)
+        binary = self.marks[end : end + 1] in ("G", "B") and _is_binary(self.lines[end])
         if end < first + (1 if binary else 2):
             return False
         if binary:
@@ -429,9 +430,12 @@ class _Splitter:
         return self.extent[1]
 
     def _binary(self) -> None:
-        """Take the word of a binary file, and the data that git writes below it."""
+        """Take the word of a binary file, and the data that git writes below it, which is a step of its own."""
         start = end = self.at + 1
-        if self.marks[self.at] == "G" and (end := self._data_end(start)) > start:
+        if self.marks[self.at] == "G":
+            self.steps += 2
+            end = self._data_end(start)
+        if end > start:
             self._note(self.data, start, end)
         self._take(end)
         self.at = end - 1
@@ -441,10 +445,11 @@ class _Splitter:
         """Where binary data ends: with the next `diff` or signature. Both are looked for once, however much data."""
         lines, last = self.lines, len(self.lines)
         if self.next_diff < start:
-            at = self.marks.find("d", start)
-            while at >= 0 and not lines[at].startswith("diff"):
-                at = self.marks.find("d", at + 1)
-            self.next_diff = at if at >= 0 else last
+            self.diffs = self.diffs or [
+                at for at, mark in enumerate(self.marks) if mark == "d" and lines[at][:4] == "diff"
+            ]
+            behind = bisect_left(self.diffs, start)
+            self.next_diff = self.diffs[behind] if behind < len(self.diffs) else last
         if self.next_signature < start:
             try:
                 self.next_signature = lines.index("-- ", start)

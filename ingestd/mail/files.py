@@ -1,14 +1,16 @@
 """The files a diff touches: paths, kind of change, line counts, blob ids."""
 
 import re
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, wraps
+from typing import TypeVar
 
 from ingestd.mail import limits
 from ingestd.mail.diff import Diff, Signs
 from ingestd.mail.values import Change, File
 
-# And one for each 96 characters beyond ten, as git's smallest have: the new mode of a file named by 25 letters. A mail
-# of an archive of 16,945 has 2,521.
+# And one for each 96 characters beyond fifty: of git's smallest, new modes, that many if their paths have 24 letters. A
+# mail of an archive of 16,945 has 2,521.
 MAX_FILES = 5_000
 MAX_PATH = 4_096
 MAX_EXTENDED = 20  # lines of an extended header; git writes six at most
@@ -26,6 +28,7 @@ _PREFIXES = ("a/", "b/")
 _BINARY = ("GIT binary patch", "Binary files ")
 # An enumeration takes its time to find a member.
 _ADD, _DELETE, _MODIFY, _RENAME, _COPY = Change.ADD, Change.DELETE, Change.MODIFY, Change.RENAME, Change.COPY
+_Said = TypeVar("_Said")
 _OF_TWO_PATHS = (_MODIFY, _RENAME, _COPY)
 
 
@@ -62,7 +65,8 @@ class _Draft:
         if not path:
             return None
         old_path = old if old and old != path and change in _OF_TWO_PATHS else None
-        return File(path, old_path, change, self.added, self.removed, self.binary, self.old_blob, self.new_blob)
+        file = path, old_path, change, self.added, self.removed, self.binary, self.old_blob, self.new_blob
+        return tuple.__new__(File, file)  # for all the files of a mail its own constructor takes its time
 
     def _paths(self, old: str, new: str) -> tuple[str, str]:
         """Old and new path, where those of --- and +++ are these (empty where there is none)."""
@@ -71,8 +75,9 @@ class _Draft:
         git_old, git_new = self.git_old, self.git_new
         if git_old or git_new:
             old, new = old or git_old, new or git_new
-            prefixed = _prefixed(git_old, git_new) if git_old and git_new else _prefixed(old, new)
-            return (_strip(old), _strip(new)) if prefixed else (old, new)
+            if _prefixed(git_old, git_new) if git_old and git_new else _prefixed(old, new):
+                return old.partition("/")[2] or old, new.partition("/")[2] or new
+            return old, new
         if self.index:
             path = _strip(self.index) if self.index[:2] in _PREFIXES else self.index
             return path, path
@@ -85,7 +90,7 @@ class _Draft:
 
 def most(diff: Diff) -> int:
     """How many files of a diff are told; more of them are left where they are, in the diff."""
-    return limits.room(len(diff.text), few=10, each=96, most=MAX_FILES)
+    return limits.room(len(diff.text), few=50, each=96, most=MAX_FILES)
 
 
 def of(diff: Diff) -> tuple[File, ...]:
@@ -110,11 +115,12 @@ class _Reader:
     def read(self, most: int) -> list[File]:
         """All files, until there is one more than so many."""
         by_word = {"diff": self._git, "--- ": self._names, "*** ": self._context, "Inde": self._index}
+        header = self._header
         lines, last = self.lines, len(self.lines)
         while (at := self._next()) < last and len(self.found) <= most:
             line = lines[at]
             self.at = at + 1
-            by_word.get(line[:4], self._header)(line)
+            by_word.get(line[:4], header)(line)
         self._begin()  # which ends the last one
         return self.found
 
@@ -127,7 +133,7 @@ class _Reader:
                 if draft is not None:
                     draft.added += hunk.added
                     draft.removed += hunk.removed
-            if self.marks[at : at + 1] == "d":  # as nearly always behind hunks
+            if self.marks[at : at + 1] == "d" and self.lines[at].startswith("diff --git "):  # as nearly always
                 return at
             at = self.signs.next(at)
             if at not in self.hunks:
@@ -226,14 +232,21 @@ def _moved(draft: _Draft, line: str, at: int, change: Change) -> None:
         draft.moved_to = _unquote(line[at + 3 :])
 
 
+def _remembered(read: Callable[[str], _Said]) -> Callable[[str], _Said]:
+    """Remember what some short texts say: a file's header says each path two or three times, and so do other mails."""
+    known = lru_cache(256)(read)
+    return wraps(read)(lambda text: known(text) if len(text) < _SHORT else read(text))
+
+
 def _git_paths(text: str) -> tuple[str, str]:
     """The two paths of a `diff --git` line; unquoted ones with blanks are told apart by being equal."""
     half = len(text) // 2
     if text[:2] == "a/" and text[half : half + 3] == " b/" and text[1:half] == text[half + 2 :] and '"' not in text:
         return text[:half], text[half + 1 :].rstrip("\r\t ")
-    return _other_paths(text) if len(text) < _SHORT else _odd_paths(text)
+    return _odd_paths(text)
 
 
+@_remembered
 def _odd_paths(text: str) -> tuple[str, str]:
     text = text.rstrip("\r\t ")
     half = len(text) // 2
@@ -258,9 +271,6 @@ def _odd_paths(text: str) -> tuple[str, str]:
     return first, second
 
 
-_other_paths = lru_cache(256)(_odd_paths)  # the same files are changed again and again
-
-
 def _quote_end(text: str) -> int:
     """Where the path in quotes ends that a text begins with."""
     if text[-1] == '"' and text.count('"') == 2:
@@ -272,7 +282,7 @@ def _quote_end(text: str) -> int:
 def _path(text: str) -> str:
     """The path of a --- or +++ line: quotes undone, time stamp cut off."""
     if text[:1] == '"':
-        return _quoted_path(text) if len(text) < _SHORT else _path_in_quotes(text)
+        return _quoted_path(text)
     path, tab, _ = text.partition("\t")
     path = path.rstrip("\r ")
     if not tab and ":" in path and (found := _DATE.search(path)):  # a mail program made blanks of the tab
@@ -280,11 +290,9 @@ def _path(text: str) -> str:
     return path[:MAX_PATH]
 
 
-def _path_in_quotes(text: str) -> str:
+@_remembered
+def _quoted_path(text: str) -> str:
     return _unquote(text[: _quote_end(text)])
-
-
-_quoted_path = lru_cache(256)(_path_in_quotes)  # a file's header says each path two or three times
 
 
 def _unquote(text: str) -> str:

@@ -3,7 +3,6 @@
 import hashlib
 import re
 import string
-from itertools import accumulate
 
 from ingestd.mail.diff import Diff
 
@@ -18,7 +17,6 @@ _SIZES = re.compile(r"@@ -[0-9]{0,9}(?:,([0-9]{0,9}))?(?:(?<=[0-9])( \+)[0-9]{0,
 _COMMIT = r"(?:commit |From )?[0-9A-Fa-f]{40}"
 _COMMIT_LINE = re.compile(_COMMIT)
 # Lines that need a closer look, wherever they stand; all between two of them are told by their first characters.
-# Those that begin files are looked for apart.
 _STOP = re.compile(rf"\n(?=[\\GBF0-9A-Fa-f][^\n]{{9}})(?:GIT binary patch|Binary files|\\ [^\n]{{10}}|{_COMMIT})")
 _LETTERS = frozenset(string.ascii_letters)
 _BINARY = ("GIT binary patch", "Binary files")
@@ -72,7 +70,9 @@ class _PatchId:
         self.hunks = diff.hunks
         self.marks = diff.marks
         self.extended = diff.extended
-        self.files, self.stops = _stops(diff)  # the next one last
+        self.data = diff.data
+        self.stops = _stops(diff.text)  # the next one last
+        self.file = -1  # the next line that begins one, as far as one was looked for
         self.at = 0
         self._reset()
 
@@ -118,12 +118,19 @@ class _PatchId:
 
     def _stop(self) -> int:
         """The next line that needs a closer look wherever it stands, this one too, or the end."""
-        return self._next(self.stops)
-
-    def _next(self, ahead: list[int]) -> int:
+        ahead = self.stops
         while ahead and ahead[-1] < self.at:
             ahead.pop()
         return ahead[-1] if ahead else len(self.lines)
+
+    def _file(self) -> int:
+        """The next line that may begin a file, this one too, or the end. None stands within binary data."""
+        if self.file < self.at:
+            at = self.marks.find("d", self.data.get(self.at, self.at))
+            while at >= 0 and not self.lines[at].startswith("diff "):
+                at = self.marks.find("d", at + 1)
+            self.file = at if at >= 0 else len(self.lines)
+        return self.file
 
     def _run(self) -> bool:
         """Take all lines at once that the rules below would take one by one alike; False where there are none.
@@ -132,7 +139,7 @@ class _PatchId:
         """
         marks, start = self.marks, self.at
         if not self.begun or self.binary:
-            self.at = min(self._stop(), self._next(self.files))
+            self.at = min(self._stop(), self._file())
             return (self.begun and self.at < len(marks) and self._usual_header()) or self.at > start
         if self.before == self.after == 0:
             while self._hunk() or self._usual_header():
@@ -294,23 +301,16 @@ def _blobs(line: str) -> tuple[str, str]:
     return line[6:dots][:_MAX_OID], line[dots + 2 : end if end >= 0 else len(line)][:_MAX_OID]
 
 
-def _stops(diff: Diff) -> tuple[list[int], list[int]]:
-    """The lines of a diff that may begin a file, and others that need a closer look; from the last to the first."""
-    files = [at for at in _places(diff.marks, "d") if diff.lines[at].startswith("diff ")]
-    others: list[int] = []
-    text = "\n" + diff.text
+def _stops(text: str) -> list[int]:
+    """The lines of a diff that need a closer look, from the last to the first."""
+    found: list[int] = []
+    text = "\n" + text
     line = at = 0
     for hit in _STOP.finditer(text):
         line += text.count("\n", at, hit.start())
         at = hit.start()
-        others.append(line)
-    return files[::-1], others[::-1]
-
-
-def _places(text: str, character: str) -> list[int]:
-    """Where a character stands. Of thousands of places this finds each in less time than a search would."""
-    ends = accumulate(map(len, text.split(character)))
-    return [end + before for before, end in enumerate(ends)][:-1]
+        found.append(line)
+    return found[::-1]
 
 
 def _counts(line: str) -> tuple[int, int]:

@@ -46,8 +46,8 @@ def measure(lines: list[str], marks: str, start: int, behind: int, counts: Count
     """
     size, old, new = counts
     if end := _plain_end(marks, start, old, new):
-        plain = True
-        return Hunk(size, end + behind, end - start - old, end - start - new, 0, plain), True, 0
+        hunk = size, end + behind, end - start - old, end - start - new, 0, True
+        return tuple.__new__(Hunk, hunk), True, 0  # for all the hunks of a mail its own constructor takes its time
     if end := _measured_end(marks, start, old, new):
         remarks = marks.count("\\", start, end)
         if not remarks or remarks == _remarks(lines[start:end]):

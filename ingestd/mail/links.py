@@ -3,7 +3,7 @@
 import re
 from itertools import islice
 
-from ingestd.mail import limits
+from ingestd.mail import charset, limits
 from ingestd.mail.header import MAX_ID
 from ingestd.mail.values import Link
 
@@ -39,7 +39,7 @@ def read(text: str) -> tuple[tuple[Link, ...], str | None, str | None]:
     """
     links: dict[Link, None] = {}
     base = change = None
-    low = text.lower()
+    low = charset.lower(text)
     if not ("-on:" in low or "-id:" in low or "supersedes:" in low or "obsoletes:" in low or "base-commit:" in low):
         return (), None, None
     most = limits.room(len(text), few=10, each=40, most=MAX_LINKS)

@@ -12,7 +12,7 @@ from urllib.parse import unquote_to_bytes
 from ingestd.mail import charset, header, limits
 
 MAX_MULTIPARTS = 16  # opened within a mail, real mail has two or three; each is looked for in all of the mail
-# And one for each 512 bytes beyond eight, since each costs as much as many lines of text. Real list mail has a handful.
+# And one for each 512 bytes beyond six, since each costs as much as many lines of text. Real list mail has a handful.
 MAX_PARTS = 32
 MAX_PARAMETERS = 100  # of a field, whatever they are
 MAX_SILENT = 2_000  # bytes of a part's header that is passed over because it says nothing of the part
@@ -78,7 +78,7 @@ def leaves(headers: header.Headers, body: bytes) -> tuple[list[Part], list[str]]
     done = 0
     last = None
     left = limits.room(len(body), few=40, each=64)
-    most = limits.room(len(body), few=8, each=512, most=MAX_PARTS)
+    most = limits.room(len(body), few=6, each=512, most=MAX_PARTS)
     while walk.ahead:
         here = start, delimiter = heapq.heappop(walk.ahead)
         left -= 1

@@ -165,9 +165,9 @@ def _in_body_subject(message: str, list_name: str | None) -> Subject | None:
 def _trailers(what: Kind, finer: Parts, texts: text.Texts, body: text.Body, *, answer: bool) -> tuple[Trailer, ...]:
     if what in (Kind.PATCH, Kind.COVER):
         return trailer.of_message(finer.message)
-    if not answer or not trailer.may_answer(body.own):
+    if not answer:
         return ()
-    if any(flowed for flowed, _ in texts.flowed):
+    if any(flowed for flowed, _ in texts.flowed) and trailer.may_answer(body.own):
         joined = [text.unflow(said, delsp=delsp) for said, (_, delsp) in zip(texts.plain, texts.flowed, strict=True)]
         return trailer.of_answer("\n".join(text.unquoted(joined, [one.split("\n") for one in joined])))
     return trailer.of_answer(body.own)

@@ -3,6 +3,8 @@
 import re
 from itertools import islice
 
+from ingestd.mail import charset
+
 _START = "the following changes since commit"
 _PLACE = re.compile(r"^are available in the git repository at:", re.IGNORECASE | re.MULTILINE)
 # A scheme or user@, then the ref on the same line, behind a backslash or on the next line. Nothing is tried twice.
@@ -17,7 +19,7 @@ _MAX_PLACES = 10
 
 def url(text: str) -> str | None:
     """`URL` or `URL ref` of an unquoted request (reference: mail rules, section 8); None without one."""
-    low = text.lower()
+    low = charset.lower(text)
     at = 0 if low.startswith(_START) else low.find("\n" + _START)
     if at < 0:
         return None

@@ -2,6 +2,8 @@
 
 import re
 
+from ingestd.mail import charset
+
 MAX_SIGNATURE = 15  # lines; a separator with more behind it ends nothing (people answer below signatures)
 
 _SEPARATOR = re.compile(r"\n(?:-- |_+)(?=\n|\Z)")
@@ -39,7 +41,7 @@ def without_footer(text: str) -> str:
     Conservative, since it decides what counts as the same mail: only at the very end, and only with the words of a
     list in it.
     """
-    tail = text[-2_000:].lower()
+    tail = charset.lower(text[-2_000:])
     if "_" * 20 not in tail and "subscribe" not in tail and "mailing list" not in tail:
         return text
     head, *lines = text.rstrip().rsplit("\n", _MAX_FOOTER)

@@ -3,7 +3,7 @@
 import re
 from itertools import chain, islice
 
-from ingestd.mail import address, limits
+from ingestd.mail import address, charset, limits
 from ingestd.mail.values import Trailer
 
 # And one for each 32 characters beyond twenty: the last ones, where a paragraph has more. A mail of an archive of
@@ -42,7 +42,7 @@ def of_message(message: str) -> tuple[Trailer, ...]:
     message = message.rstrip()
     start = message.rfind("\n\n") + 1
     block = is_block(message[start:].strip("\n"))
-    low = "\n" + message[:start].lower()
+    low = "\n" + charset.lower(message[:start])
     above = "-by" in low or "\ncc" in low or "\nfixes" in low  # all that counts there
     return _collect(message, start if block else None, 0 if above or not block else start, answer=False)
 
@@ -60,9 +60,8 @@ def may_answer(text: str) -> bool:
 
 def _first_word(text: str) -> int:
     """Where the first word stands that begins or ends the name of an answer's trailer; -1 without one."""
-    low = text.lower()
-    places = [at for word in _ANSWER_WORDS if (at := low.find(word)) >= 0]
-    return min(places, default=-1)
+    low = charset.lower(text)
+    return min((at for word in _ANSWER_WORDS if (at := low.find(word)) >= 0), default=-1)
 
 
 def is_block(paragraph: str) -> bool:

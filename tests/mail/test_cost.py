@@ -35,6 +35,7 @@ PLACES = {
     "a whole hunk": "Why.\n---\n\n" + FILE + "@@ -1,{count} +1,{count} @@\n{}",
     "a hunk cut off": "Why.\n---\n\n" + FILE + "@@ -1,999999 +1,999999 @@\n{}",
     "a hunk's end": "Why.\n---\n\n" + SMALL + "{}",
+    "between files": "Why.\n---\n\n" + SMALL + "{}" + SMALL,
     "a file's header": "Why.\n---\n\ndiff --git a/f b/f\n{}",
     "binary data": "Why.\n---\n\ndiff --git a/f b/f\nindex 1..2\nGIT binary patch\n{}",
     "nothing begun": "Why.\n---\n\n--- a\n+++ b\n@@ -1,999999 +1 @@\n{}",
@@ -113,7 +114,7 @@ def shapes(size: int) -> dict[str, bytes]:
             count = sum(many.count(mark) for mark in ("\n ", "\n-", "\n\n")) + 1
             found[f"{line!r} in {name}"] = _body(place.replace("{count}", str(count)).replace("{}", many))
     for line in FILES + PROSE:
-        for name in ("a text", "a message", "a hunk's end", "a file's header"):
+        for name in ("a text", "a message", "a hunk's end", "between files", "a file's header"):
             found[f"{line!r} in {name}"] = _body(PLACES[name].replace("{}", _times(line, size)))
         found[f"{line!r} in an answer"] = mail("1@x", "Re: x", _times(line, size), reply_to="2@x")
     for line in (" \n", "+\n", " a \n"):

@@ -117,6 +117,11 @@ def test_a_patch_keeps_its_message_id_trailer_and_its_quoted_ones_out() -> None:
     ]
 
 
+def test_a_capital_i_with_a_dot_hides_no_trailer() -> None:
+    """Its lower case has two characters."""
+    assert _answer("İ" * 40 + "\nTested-by: X\n") == [("Tested-by", "X")]
+
+
 def test_so_many_trailers_are_read() -> None:
     """Of the last paragraph the last ones: a sign-off stands there."""
     real = "Cc: Ann Author <ann@example.organization>\n"
