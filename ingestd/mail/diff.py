@@ -256,6 +256,11 @@ class _Splitter:
         behind = self.taken - self.open
         ends[start + behind] = end + behind
 
+    def _note_header(self, start: int, end: int) -> None:
+        """Note where some lines of git's extended header end; one `index` line alone is told by its first character."""
+        if end > start and self.marks[start:end] != "i":
+            self._note(self.extended, start, end)
+
     def _say(self) -> None:
         """All lines from `open` to this one belong to the message."""
         self.open = self.at + 1
@@ -278,8 +283,7 @@ class _Splitter:
         if end < first + (1 if binary else 2):
             return False
         if binary:
-            if end > first + 1:
-                self._note(self.extended, first, end)
+            self._note_header(first, end)
             self.at = end
             self._binary()
         else:
@@ -296,8 +300,7 @@ class _Splitter:
             return 0
         if not self.headers[lines[at + 2]]:
             return 0
-        if at > first + 1:
-            self._note(self.extended, first, at)
+        self._note_header(first, at)
         return at + 2
 
     def _pass(self) -> None:
@@ -415,8 +418,7 @@ class _Splitter:
     def _extended(self, start: int, end: int) -> None:
         """Take these lines of git's extended header, and what is above them."""
         self.state = _HEADER
-        if end > start + 1:
-            self._note(self.extended, start, end)
+        self._note_header(start, end)
         self._take(end)
         self.at = end - 1
 

@@ -234,20 +234,16 @@ def _moved(draft: _Draft, line: str, at: int, change: Change) -> None:
 
 def _remembered(read: Callable[[str], _Said]) -> Callable[[str], _Said]:
     """Remember what some short texts say: a file's header says each path two or three times, and so do other mails."""
-    known = lru_cache(256)(read)
+    known = lru_cache(1024)(read)
     return wraps(read)(lambda text: known(text) if len(text) < _SHORT else read(text))
 
 
+@_remembered
 def _git_paths(text: str) -> tuple[str, str]:
     """The two paths of a `diff --git` line; unquoted ones with blanks are told apart by being equal."""
     half = len(text) // 2
     if text[:2] == "a/" and text[half : half + 3] == " b/" and text[1:half] == text[half + 2 :] and '"' not in text:
         return text[:half], text[half + 1 :].rstrip("\r\t ")
-    return _odd_paths(text)
-
-
-@_remembered
-def _odd_paths(text: str) -> tuple[str, str]:
     text = text.rstrip("\r\t ")
     half = len(text) // 2
     if text.startswith('"'):
@@ -279,20 +275,16 @@ def _quote_end(text: str) -> int:
     return found.end() if found else len(text)
 
 
+@_remembered
 def _path(text: str) -> str:
     """The path of a --- or +++ line: quotes undone, time stamp cut off."""
     if text[:1] == '"':
-        return _quoted_path(text)
+        return _unquote(text[: _quote_end(text)])
     path, tab, _ = text.partition("\t")
     path = path.rstrip("\r ")
     if not tab and ":" in path and (found := _DATE.search(path)):  # a mail program made blanks of the tab
         path = path[: found.start()]
     return path[:MAX_PATH]
-
-
-@_remembered
-def _quoted_path(text: str) -> str:
-    return _unquote(text[: _quote_end(text)])
 
 
 def _unquote(text: str) -> str:
