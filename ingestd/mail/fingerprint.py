@@ -70,9 +70,9 @@ class _PatchId:
         self.hunks = diff.hunks
         self.marks = diff.marks
         self.extended = diff.extended
-        self.data = diff.data
-        self.stops = _stops(diff.text)  # the next one last
-        self.file = -1  # the next line that begins one, as far as one was looked for
+        self.text = "\n" + diff.text
+        self.stops = _stops(self.text)  # the next one last
+        self.file = self.place = -1  # the last line that begins a file of those looked for, and its line end in the text
         self.at = 0
         self._reset()
 
@@ -124,12 +124,14 @@ class _PatchId:
         return ahead[-1] if ahead else len(self.lines)
 
     def _file(self) -> int:
-        """The next line that may begin a file, this one too, or the end. None stands within binary data."""
-        if self.file < self.at:
-            at = self.marks.find("d", self.data.get(self.at, self.at))
-            while at >= 0 and not self.lines[at].startswith("diff "):
-                at = self.marks.find("d", at + 1)
-            self.file = at if at >= 0 else len(self.lines)
+        """The next line that may begin a file, this one too, or the end."""
+        while self.file < self.at:
+            found = self.text.find("\ndiff ", self.place + 1)
+            if found < 0:
+                self.file = len(self.lines)
+            else:
+                self.file = max(self.file, 0) + self.text.count("\n", max(self.place, 0), found)
+                self.place = found
         return self.file
 
     def _run(self) -> bool:
@@ -302,9 +304,8 @@ def _blobs(line: str) -> tuple[str, str]:
 
 
 def _stops(text: str) -> list[int]:
-    """The lines of a diff that need a closer look, from the last to the first."""
+    """The lines of a diff, with a line end in front, that need a closer look; from the last to the first."""
     found: list[int] = []
-    text = "\n" + text
     line = at = 0
     for hit in _STOP.finditer(text):
         line += text.count("\n", at, hit.start())
