@@ -72,7 +72,8 @@ class _PatchId:
         self.extended = diff.extended
         self.text = "\n" + diff.text
         self.stops = _stops(self.text)  # the next one last
-        self.file = self.place = -1  # the last line that begins a file of those looked for, and its line end in the text
+        self.file = -1  # the last line that was found to begin a file
+        self.place = -1  # of the line end in front of it, in the text
         self.at = 0
         self._reset()
 
