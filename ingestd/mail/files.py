@@ -76,7 +76,7 @@ class _Draft:
         if git_old or git_new:
             old, new = old or git_old, new or git_new
             if _prefixed(git_old, git_new) if git_old and git_new else _prefixed(old, new):
-                return old.partition("/")[2] or old, new.partition("/")[2] or new
+                return _strip(old), _strip(new)
             return old, new
         if self.index:
             path = _strip(self.index) if self.index[:2] in _PREFIXES else self.index
