@@ -160,7 +160,8 @@ def unquoted(texts: list[str], lines: list[list[str]]) -> list[str]:
     """The lines that no quote sign stands before, of some texts that are given whole and by lines."""
     kept: list[str] = []
     for text, its in zip(texts, lines, strict=True):
-        kept += [line for line in its if not line or line[0] != ">"] if ">" in text else its
+        quotes = "\n>" in text or text.startswith(">")
+        kept += [line for line in its if not line or line[0] != ">"] if quotes else its
     return kept
 
 

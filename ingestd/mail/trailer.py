@@ -41,27 +41,32 @@ def of_message(message: str) -> tuple[Trailer, ...]:
     """
     message = message.rstrip()
     start = message.rfind("\n\n") + 1
-    block = is_block(message[start:].strip("\n"))
     low = "\n" + charset.lower(message[:start])
-    above = "-by" in low or "\ncc" in low or "\nfixes" in low  # all that counts there
-    return _collect(message, start if block else None, 0 if above or not block else start, answer=False)
+    any_above = "-by" in low or "\ncc" in low or "\nfixes" in low  # all that counts there
+    if not is_block(message[start:].strip("\n")):
+        return _collect(message, 0, len(message) + 1, None, answer=False)
+    return _collect(message, 0 if any_above else start, start, start, answer=False)
 
 
 def of_answer(text: str) -> tuple[Trailer, ...]:
     """Trailers that an answer gives: unquoted `...-by:` lines, and Fixes, Link and Closes that can be ones."""
-    first = _first_word(text)
-    return _collect(text, None, text.rfind("\n", 0, first) + 1, answer=True) if first >= 0 else ()
+    first, last = _words(text)
+    if first < 0:
+        return ()
+    start, end = text.rfind("\n", 0, first) + 1, text.find("\n", last)
+    return _collect(text, start, end + 1 if end >= 0 else len(text) + 1, None, answer=True)
 
 
 def may_answer(text: str) -> bool:
     """Can `of_answer` find anything in this text? Quickly said, since most answers give no trailers."""
-    return _first_word(text) >= 0
+    return _words(text)[0] >= 0
 
 
-def _first_word(text: str) -> int:
-    """Where the first word stands that begins or ends the name of an answer's trailer; -1 without one."""
+def _words(text: str) -> tuple[int, int]:
+    """Where the first and the last word stand that begin or end the name of an answer's trailer; -1 without one."""
     low = charset.lower(text)
-    return min((at for word in _ANSWER_WORDS if (at := low.find(word)) >= 0), default=-1)
+    firsts = [(at, word) for word in _ANSWER_WORDS if (at := low.find(word)) >= 0]
+    return min(firsts)[0] if firsts else -1, max((low.rfind(word) for _, word in firsts), default=-1)
 
 
 def is_block(paragraph: str) -> bool:
@@ -74,16 +79,17 @@ def is_block(paragraph: str) -> bool:
     return hits > 0 and hits + sum(text.count(f"\n{mark}") for mark in " \t[(#") >= lines
 
 
-def _collect(text: str, block: int | None, start: int, *, answer: bool) -> tuple[Trailer, ...]:
-    """Trailers from the offset `start` on, in order; from `block` on every name counts, above it only known ones."""
+def _collect(text: str, start: int, end: int, block: int | None, *, answer: bool) -> tuple[Trailer, ...]:
+    """Trailers in order: of the lines from `start` to `end` those with known names, and all from `block` on.
+
+    The places are those of `text` with a line end in front.
+    """
     text = "\n" + text
     most = limits.room(len(text), few=20, each=32, most=MAX_TRAILERS)
     below: list[re.Match[str]] = []
-    if block is None:
-        block = len(text)
-    else:  # a sign-off stands last
+    if block is not None:  # a sign-off stands last
         below = list(_LINE.finditer(text, _last_lines(text, block, 2 * most)))[-most:]
-    above = islice(_KNOWN.finditer(text, start, block), most - len(below))
+    above = islice(_KNOWN.finditer(text, start, end), most - len(below))
     found: list[Trailer] = []
     behind = 0
     for hit in chain(above, below):
@@ -94,7 +100,8 @@ def _collect(text: str, block: int | None, start: int, *, answer: bool) -> tuple
         person = low.endswith("-by") or low in _PERSON
         if not value and not person:
             continue
-        if not _wanted(low, value, within=hit.start() >= block, answer=answer, indented=bool(indent)):
+        within = block is not None and hit.start() >= block
+        if not _wanted(low, value, within=within, answer=answer, indented=bool(indent)):
             continue
         behind = hit.end() + 1  # where the next line begins
         for _ in range(MAX_FOLDS):
