@@ -1,7 +1,7 @@
 """Message and diff apart: Patchwork's state machine, mended where it misreads, so that hashes agree with it."""
 
 import re
-from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
@@ -68,6 +68,23 @@ class Split(NamedTuple):
     unread: bool = False  # more pieces than a text of its size has: what was not looked at is in `message` or `tail`
 
 
+def joined(diffs: Sequence[Diff]) -> Diff:
+    """Several diffs as one, each with its own hunks and files, also where one is cut off."""
+    lines: list[str] = []
+    hunks: dict[int, Hunk] = {}
+    extended: dict[int, int] = {}
+    data: dict[int, int] = {}
+    for one in diffs:
+        at = len(lines)
+        hunks |= {start + at: hunk._replace(end=hunk.end + at) for start, hunk in one.hunks.items()}
+        extended |= {start + at: end + at for start, end in one.extended.items()}
+        data |= {start + at: end + at for start, end in one.data.items()}
+        lines += one.lines
+    flags = "".join(one.flags for one in diffs)
+    text, marks = "".join(one.text for one in diffs), "".join(one.marks for one in diffs)
+    return Diff(text, lines, marks, hunks, extended, data, flags if len(flags) == len(lines) else "")
+
+
 def first_mark(text: str) -> int:
     """Where the first line stands that may begin a diff; -1 for most mail."""
     if text.startswith(_MARKS):
@@ -125,6 +142,21 @@ class Signs:
         self.flags = _flags(lines, marks)
         return self.next(at)
 
+    def diff(self, at: int) -> int:
+        """The first line from `at` on that begins with `diff `; the number of lines when there is none."""
+        lines, marks = self.lines, self.marks
+        for _ in range(_MISSES):
+            at = marks.find("d", at)
+            if at < 0:
+                return len(lines)
+            if lines[at].startswith("diff "):
+                return at
+            at += 1
+        self.flags = self.flags or _flags(lines, marks)
+        while (at := self.flags.find("!", at)) >= 0 and not lines[at].startswith("diff "):
+            at += 1
+        return at if at >= 0 else len(lines)
+
 
 def _flags(lines: list[str], marks: str) -> str:
     """As `Signs` wants them. Thousands of quiet lines, empty ones most of all, cost next to nothing."""
@@ -177,7 +209,6 @@ class _Splitter:
         self.found: dict[int, Hunk] = {}
         self.extended: dict[int, int] = {}
         self.data: dict[int, int] = {}
-        self.diffs: list[int] = []  # lines that end binary data, once there was some
         self.next_diff = self.next_signature = -1  # as far as binary data has looked
         self.steps = self.above = 0  # half steps taken, and those of them that were taken above the diff
         self.most = _room(size)
@@ -448,11 +479,7 @@ class _Splitter:
         """Where binary data ends: with the next `diff` or signature. Both are looked for once, however much data."""
         lines, last = self.lines, len(self.lines)
         if self.next_diff < start:
-            self.diffs = self.diffs or [
-                at for at, mark in enumerate(self.marks) if mark == "d" and lines[at][:4] == "diff"
-            ]
-            behind = bisect_left(self.diffs, start)
-            self.next_diff = self.diffs[behind] if behind < len(self.diffs) else last
+            self.next_diff = self.signs.diff(start)
         if self.next_signature < start:
             try:
                 self.next_signature = lines.index("-- ", start)

@@ -4,7 +4,7 @@ import hashlib
 import re
 import string
 
-from ingestd.mail.diff import Diff
+from ingestd.mail.diff import Diff, Signs
 
 # Lines that are neither a hunk's nor, maybe, its header.
 _DROPPED = re.compile(r"(?:\n(?:(?:[^-+ @\n]|@(?!@ -\d))[^\n]*+)?+(?![^\n]))++")
@@ -69,11 +69,10 @@ class _PatchId:
         self.lines = diff.lines
         self.hunks = diff.hunks
         self.marks = diff.marks
+        self.signs = Signs(diff.lines, diff.marks, diff.flags)
         self.extended = diff.extended
-        self.text = "\n" + diff.text
-        self.stops = _stops(self.text)  # the next one last
+        self.stops = _stops("\n" + diff.text)  # the next one last
         self.file = -1  # the last line that was found to begin a file
-        self.place = -1  # of the line end in front of it, in the text
         self.at = 0
         self._reset()
 
@@ -126,13 +125,8 @@ class _PatchId:
 
     def _file(self) -> int:
         """The next line that may begin a file, this one too, or the end."""
-        while self.file < self.at:
-            found = self.text.find("\ndiff ", self.place + 1)
-            if found < 0:
-                self.file = len(self.lines)
-            else:
-                self.file = max(self.file, 0) + self.text.count("\n", max(self.place, 0), found)
-                self.place = found
+        if self.file < self.at:
+            self.file = self.signs.diff(self.at)
         return self.file
 
     def _run(self) -> bool:

@@ -12,8 +12,9 @@ from urllib.parse import unquote_to_bytes
 from ingestd.mail import charset, header, limits
 
 MAX_MULTIPARTS = 16  # opened within a mail, real mail has two or three; each is looked for in all of the mail
-# And one for each 512 bytes beyond six, since each costs as much as many lines of text. Real list mail has a handful.
-MAX_PARTS = 32
+# And one for each 512 bytes beyond six, since each costs as much as many lines of text. Real list mail has a handful;
+# now and then somebody attaches a whole series.
+MAX_PARTS = 1_000
 MAX_PARAMETERS = 100  # of a field, whatever they are
 MAX_SILENT = 2_000  # bytes of a part's header that is passed over because it says nothing of the part
 

@@ -210,12 +210,15 @@ def read_message(texts: Texts) -> Body:
 def _attached(texts: Texts) -> tuple[diff.Diff | None, str]:
     """The diffs of all patch attachments, one behind the other, and the text above the last one."""
     above = ""
-    splits = [split for patch in texts.patches if (split := _apart(texts, patch)).diff is not None]
-    for split in splits:
-        above = split.message if split.message.strip() else above
-    if len(splits) < 2:
-        return (splits[0].diff if splits else None), above
-    return diff.split("".join(split.diff.text for split in splits if split.diff)).diff, above
+    found: list[diff.Diff] = []
+    for patch in texts.patches:
+        split = _apart(texts, patch)
+        if split.diff is not None:
+            found.append(split.diff)
+            above = split.message if split.message.strip() else above
+    if len(found) < 2:
+        return (found[0] if found else None), above
+    return diff.joined(found), above
 
 
 def _unflowed(texts: Texts, text: str, lines: list[str], *, delsp: bool) -> diff.Split:

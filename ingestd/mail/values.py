@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 # Raised whenever `parse` would answer differently for any mail. It stands on every stored row.
-PARSER_VERSION = 7
+PARSER_VERSION = 8
 
 
 class Kind(StrEnum):

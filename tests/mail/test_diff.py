@@ -23,6 +23,14 @@ def test_an_ordinary_patch() -> None:
     assert _split(MESSAGE + made("f") + SIGNATURE) == (MESSAGE, made("f"), SIGNATURE + "\n")
 
 
+def test_diffs_are_joined_as_if_they_had_been_read_as_one() -> None:
+    renamed = "diff --git a/f b/g\nsimilarity index 100%\nrename from f\nrename to g\n"
+    binary = "diff --git a/x b/x\nindex 000..1ab\nGIT binary patch\nliteral 1\nIcmZPo000310RR91\n\n"
+    texts = [made("a") + renamed, binary, made("b"), binary + made("c")]
+    found = [split.diff for text in texts if (split := diff.split(text)).diff]
+    assert diff.joined(found) == diff.split("".join(one.text for one in found)).diff
+
+
 def test_text_without_a_diff_stays_whole() -> None:
     text = "--- a heading\nIndex: 3\ndiff is a word\n*** stars\n"
     assert _split(text) == (text, None, "")

@@ -117,12 +117,22 @@ def test_depth_and_number_are_bounded() -> None:
         deep += b"--b%d\nContent-Type: multipart/mixed; boundary=b%d\n\n" % (depth, depth + 1)
     mail = parse(deep + b"--b5000\n\nbottom\n")
     assert f"more than {mime.MAX_MULTIPARTS} multiparts" in mail.defects
-    many = parse(HEAD + b"Content-Type: multipart/mixed; boundary=b\n\n" + b"--b\n\nx\n" * 20_000)
+    many = parse(HEAD + b"Content-Type: multipart/mixed; boundary=b\n\n" + b"--b\n\nx\n" * 100_000)
     assert f"more than {mime.MAX_PARTS} MIME parts" in many.defects
     assert many.content
     small = HEAD + b"Content-Type: multipart/mixed; boundary=b\n\n"
     assert parse(small + b"--b\n\nx\n" * 6 + b"--b--\n").defects == ()
     assert parse(small + b"--b\n\nx\n" * 7 + b"--b--\n").defects == ("more than 6 MIME parts",)
+
+
+def test_a_series_attached_is_read_whole() -> None:
+    why = "Say in two or three long lines why this is done, and who wants it.\n" * 4
+    patch = f"From: Ann <ann@example.org>\nSubject: x\n\n{why}---\n"
+    names = [f"{number}.c" for number in range(100)]
+    attached = [("Content-Type: text/x-patch\nContent-Disposition: attachment", patch + diff(name)) for name in names]
+    mail = parse(_multi("mixed", ("Content-Type: text/plain", "See attachments.\n"), *attached))
+    assert [file.path for file in mail.files] == names
+    assert mail.defects == ()
 
 
 def test_html_only_mail_becomes_text_and_says_so() -> None:
@@ -241,6 +251,17 @@ def test_several_attached_patches_are_one_diff() -> None:
         )
     )
     assert [file.path for file in mail.files] == ["a", "b"]
+
+
+def test_an_attached_patch_that_is_cut_off_takes_nothing_from_the_next() -> None:
+    cut = diff("a").replace("@@ -1,2 +1,2 @@", "@@ -1,9 +1,9 @@")
+    assert cut != diff("a")
+    parts = [("Content-Type: text/x-patch", one) for one in (cut, diff("b"))]
+    mail = parse(_multi("mixed", ("Content-Type: text/plain", "Two."), *parts))
+    assert [file.path for file in mail.files] == ["a", "b"]
+    assert mail.diff is not None
+    assert mail.diff.startswith(cut)
+    assert mail.diff.endswith(diff("b"))
 
 
 def test_an_attached_diff_without_a_tag_in_the_subject_is_no_patch() -> None:
