@@ -51,7 +51,8 @@ class Diff:
     hunks: dict[int, Hunk]  # index of the line with the hunk's header -> hunk
     extended: dict[int, int] = field(default_factory=dict)  # first of some lines of git's extended header -> their end
     data: dict[int, int] = field(default_factory=dict)  # first line of binary data -> its end
-    flags: str = ""  # of `Signs`, where they are known
+    flags: str = field(default="", compare=False)  # of `Signs`, where they are known
+    joined: tuple["Diff", ...] = ()  # what it was made of, where it was several
 
     @property
     def whole(self) -> bool:
@@ -69,7 +70,7 @@ class Split(NamedTuple):
 
 
 def joined(diffs: Sequence[Diff]) -> Diff:
-    """Several diffs as one, each with its own hunks and files, also where one is cut off."""
+    """Several diffs as one. Each keeps its own hunks and files, also where one is cut off or does not say its file."""
     lines: list[str] = []
     hunks: dict[int, Hunk] = {}
     extended: dict[int, int] = {}
@@ -82,7 +83,7 @@ def joined(diffs: Sequence[Diff]) -> Diff:
         lines += one.lines
     flags = "".join(one.flags for one in diffs)
     text, marks = "".join(one.text for one in diffs), "".join(one.marks for one in diffs)
-    return Diff(text, lines, marks, hunks, extended, data, flags if len(flags) == len(lines) else "")
+    return Diff(text, lines, marks, hunks, extended, data, flags if len(flags) == len(lines) else "", tuple(diffs))
 
 
 def first_mark(text: str) -> int:
@@ -142,7 +143,7 @@ class Signs:
         self.flags = _flags(lines, marks)
         return self.next(at)
 
-    def diff(self, at: int) -> int:
+    def next_file(self, at: int) -> int:
         """The first line from `at` on that begins with `diff `; the number of lines when there is none."""
         lines, marks = self.lines, self.marks
         for _ in range(_MISSES):
@@ -476,10 +477,10 @@ class _Splitter:
         self.state = _SUSPECT
 
     def _data_end(self, start: int) -> int:
-        """Where binary data ends: with the next `diff` or signature. Both are looked for once, however much data."""
+        """Where binary data ends: with the next `diff ` or signature. Both are looked for once, however much data."""
         lines, last = self.lines, len(self.lines)
         if self.next_diff < start:
-            self.next_diff = self.signs.diff(start)
+            self.next_diff = self.signs.next_file(start)
         if self.next_signature < start:
             try:
                 self.next_signature = lines.index("-- ", start)

@@ -98,7 +98,10 @@ def of(diff: Diff) -> tuple[File, ...]:
 
     Hunks are skipped by their counts: content is never taken for a header.
     """
-    return tuple(_Reader(diff).read(most(diff)))
+    found: list[File] = []
+    for one in diff.joined or (diff,):
+        found += _Reader(one).read(most(diff) - len(found))
+    return tuple(found)
 
 
 class _Reader:

@@ -7,7 +7,8 @@ import string
 from ingestd.mail.diff import Diff, Signs
 
 # Lines that are neither a hunk's nor, maybe, its header.
-_DROPPED = re.compile(r"(?:\n(?:(?:[^-+ @\n]|@(?!@ -\d))[^\n]*+)?+(?![^\n]))++")
+_OTHER = r"\n(?:(?:[^-+ @\n]|@(?!@ -\d))[^\n]*+)?+(?![^\n])"
+_DROPPED = re.compile(f"{_OTHER}(?:{_OTHER})*+")  # it begins with a letter alone, for a quick search
 # File lines (removed lines that look like one, too), and what may be a hunk's header.
 _NAMING = re.compile(r"(\n(?:(?:---|\+\+\+) \S[^\n]*|@[^\n]*))")
 _HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
@@ -126,7 +127,7 @@ class _PatchId:
     def _file(self) -> int:
         """The next line that may begin a file, this one too, or the end."""
         if self.file < self.at:
-            self.file = self.signs.diff(self.at)
+            self.file = self.signs.next_file(self.at)
         return self.file
 
     def _run(self) -> bool:

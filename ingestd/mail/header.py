@@ -8,7 +8,7 @@ from itertools import compress
 
 from ingestd.mail import charset, limits
 
-MAX_FIELDS = 10_000  # and one for each 32 bytes beyond two hundred
+MAX_FIELDS = 10_000  # and one for each 32 bytes beyond two hundred, of a mail
 MAX_VALUE = 200_000  # characters of one field
 FIRST = 100  # fields that are looked at before the rest; no mail of an archive of 16,945 has as many
 MAX_NAMES = 4_096  # that are remembered
@@ -58,8 +58,10 @@ class Headers:
         return one_line(value) if value else ""
 
 
-def read(data: bytes) -> tuple[Headers, bytes, list[str]]:
+def read(data: bytes, few: int = 200) -> tuple[Headers, bytes, list[str]]:
     """The header of a mail with LF line ends, the rest after the blank line, and defects.
+
+    It has so few fields, and one more for each 32 bytes, or MAX_FIELDS: others are left.
 
     A line that is neither a field nor a continuation ends the header, as for git and for the standard library:
     the sender forgot the blank line. mbox "From " lines are dropped wherever they stand in the header. Values are
@@ -71,7 +73,7 @@ def read(data: bytes) -> tuple[Headers, bytes, list[str]]:
     head, rest = (data[: blank.start()], data[blank.end() :]) if blank else (data.rstrip(b"\n"), b"")
     defects: list[str] = []
     text = head.decode("latin-1")
-    most = limits.room(len(head), few=200, each=32, most=MAX_FIELDS)
+    most = limits.room(len(head), few=few, each=32, most=MAX_FIELDS)
     raw = _FIELD_START.split(text, FIRST)
     names, sent, values = _apart(raw[:FIRST], most)
     end = _end(raw, names)

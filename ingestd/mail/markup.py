@@ -54,7 +54,7 @@ def _unescaped(text: str) -> str:
     """Entities read: numbers, and so many different names; to look for one that is none takes long."""
     pieces = _ENTITY.split(text)  # in turn: text, and an entity
     different = dict.fromkeys(pieces[1::2])
-    names = islice((one for one in different if one[1] != "#"), limits.room(len(text), few=100, each=64))
+    names = islice((one for one in different if one[1] != "#"), limits.room(len(text), few=20, each=64))
     read = {one: html.unescape(one) for one in (*names, *(one for one in different if one[1] == "#"))}
     pieces[1::2] = [read.get(one, one) for one in pieces[1::2]]
     return "".join(pieces)

@@ -15,12 +15,13 @@ MAX_MULTIPARTS = 16  # opened within a mail, real mail has two or three; each is
 # And one for each 512 bytes beyond six, since each costs as much as many lines of text. Real list mail has a handful;
 # now and then somebody attaches a whole series.
 MAX_PARTS = 1_000
-MAX_PARAMETERS = 100  # of a field, whatever they are
+MAX_PARAMETERS = 100  # of a field, whatever they are; and one for each 32 characters beyond six
+FEW_FIELDS = 12  # of a part's header; and one for each 32 bytes, as the mail's own has
 MAX_SILENT = 2_000  # bytes of a part's header that is passed over because it says nothing of the part
 
 # A part's header that says nothing of the part, with the blank line; ASCII, since 8-bit headers are told.
 _NOTHING_SAID = re.compile(rb"(?:(?!content-)[!-9;-~]{1,200}+:[\t -~]*+(?:\n[\t ][\t -~]*+)*+\n)*+\n", re.IGNORECASE)
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
+_ASKED_FOR = frozenset(("boundary", "charset", "delsp", "filename", "format", "name"))
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=\s]")
 _IN_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/= \t\n\r\f\v"
 _SEMICOLONS = re.compile(r";(?:\s*+;)*+")
@@ -168,7 +169,7 @@ def _emit(walk: _Walk, end: int) -> None:
     if silent := _NOTHING_SAID.match(walk.data, start, min(end, start + MAX_SILENT)):
         walk.parts.append(Part("text/plain", {}, "", "", walk.data[silent.end() : end], level.within))
         return
-    headers, body, defects = header.read(walk.data[start:end])
+    headers, body, defects = header.read(walk.data[start:end], few=FEW_FIELDS)
     kind, parameters = content_type(headers)
     part, more = _leaf(headers, kind, parameters, body, level.within)
     walk.parts.append(part)
@@ -184,7 +185,7 @@ def _open_child(walk: _Walk, start: int) -> None:
     window = walk.data[start:head_end] if head_end >= 0 else b""
     if b"multipart/" not in window[:20_000].lower():
         return
-    kind, parameters = content_type(header.read(window)[0])
+    kind, parameters = content_type(header.read(window, few=FEW_FIELDS)[0])
     if not kind.startswith("multipart/") or not parameters.get("boundary"):
         return
     if walk.multiparts >= MAX_MULTIPARTS:
@@ -200,11 +201,17 @@ def _leaf(
     value = headers.first("content-disposition")
     disposition, more = _parameters(value) if value else ("", {})
     name = more.get("filename") or parameters.get("name")
-    filename = header.one_line(name) if name else ""
+    filename = header.one_line(_last_words(name)) if name else ""
     value = headers.first("content-transfer-encoding")
     encoding = value.partition(";")[0].strip().strip('"').lower() if value else ""
     data, defects = transfer_decode(body, encoding)
     return Part(kind, parameters, filename[:1000], disposition, data, within), defects
+
+
+def _last_words(name: str) -> str:
+    """A file's name without encoded words in front of the last ten: its end tells what it is."""
+    words = name.rsplit("=?", 10)
+    return "=?" + "=?".join(words[1:]) if len(words) > 10 else name
 
 
 def content_type(headers: header.Headers) -> tuple[str, dict[str, str]]:
@@ -225,12 +232,12 @@ def _usual(value: str) -> tuple[str, dict[str, str]]:
 
 
 def _parameters(value: str) -> tuple[str, dict[str, str]]:
-    """The word in front and the parameters behind it, RFC 2231 continuations and charsets undone."""
+    """The word in front and the parameters behind it that are asked for, RFC 2231 continuations and charsets undone."""
     front, _, rest = value.partition(";")
     found: dict[str, str] = {}
     at = 0
     rest = rest[:20_000]
-    for _ in range(MAX_PARAMETERS):
+    for _ in range(limits.room(len(rest), few=6, each=32, most=MAX_PARAMETERS)):
         if at >= len(rest):
             break
         name, equals, _ = rest[at : at + 120].partition("=")
@@ -243,7 +250,7 @@ def _parameters(value: str) -> tuple[str, dict[str, str]]:
             continue
         at += len(name) + 1
         text, at = _value(rest, at)
-        if _TOKEN.fullmatch(key):
+        if key.partition("*")[0] in _ASKED_FOR:
             found.setdefault(key, text)
     if any("*" in key for key in found):
         found = _rfc2231(found)

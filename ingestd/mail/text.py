@@ -10,6 +10,7 @@ _PATCH_TYPES = frozenset(("text/x-patch", "text/x-diff", "application/x-patch", 
 _OPAQUE = frozenset(("application/octet-stream", "application/mbox", "binary/octet-stream", "application/x-download"))
 _PATCH_NAMES = (".patch", ".diff", ".patch.txt", ".diff.txt")
 HTML = "text made from HTML"
+_FEW = 8  # texts of a mail
 _FILE_LINE = re.compile(r"^(?:diff --git|Index:|---|\+\+\+|\*\*\*) [^\n]*\n", re.MULTILINE)
 
 _MORE_CR = re.compile(r"(?<!\r)\r+(?=\n|\Z)")
@@ -32,8 +33,10 @@ class Texts:
     other: list[bytes] = field(default_factory=list)
     charset: str | None = None
     lossy: bool = False
-    # Of each text that was taken apart. No dictionary: to hash a text takes as long as much of its reading.
+    # Of each text that was taken apart. The first few in no dictionary: to hash a text takes as long as much of its
+    # reading. Mails of hundreds of texts have them in one: to compare each with each takes longer.
     splits: list[tuple[str, diff.Split]] = field(default_factory=list)
+    more_splits: dict[str, diff.Split] = field(default_factory=dict)
     defects: dict[str, None] = field(default_factory=dict)
 
 
@@ -168,9 +171,15 @@ def unquoted(texts: list[str], lines: list[list[str]]) -> list[str]:
 def _apart(texts: Texts, text: str, lines: list[str] | None = None) -> diff.Split:
     """A text's message and diff; that some of it was not looked at becomes a defect."""
     split = next((split for known, split in texts.splits if known == text), None)
+    few = len(texts.splits) < _FEW
+    if split is None and not few:
+        split = texts.more_splits.get(text)
     if split is None:  # else a message that turned out to be an answer is read again
         split = diff.split(text, lines)
-        texts.splits.append((text, split))
+        if few:
+            texts.splits.append((text, split))
+        else:
+            texts.more_splits[text] = split
     if split.unread:
         texts.defects["too many small pieces for a diff"] = None
     return split

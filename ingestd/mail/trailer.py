@@ -19,7 +19,7 @@ _LINE = re.compile(rf"\n{_INDENT}({_WORD}){_COLON}{_VALUE}")
 # The same for names that can count outside the last paragraph.
 # Nearly no line begins with these letters, and ignoring case is slow.
 _KNOWN = re.compile(
-    rf"\n(?=[ \t\u00a0A-Za-z]){_INDENT}({_WORD}(?<=-[Bb][Yy])|(?=[CcFfLl])(?i:cc|fixes|closes|link))"
+    rf"\n(?=[ \t\u00a0A-Za-z]){_INDENT}({_WORD}(?<=-[Bb][Yy])|(?=[CcFfLl])(?ai:cc|fixes|closes|link))"
     f"{_COLON}{_VALUE}"
 )
 # Known names that take a person; every other name must end in -by to count outside the last paragraph.

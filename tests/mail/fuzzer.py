@@ -65,6 +65,8 @@ HEADERS = (
     b"Content-Type: multipart/mixed; boundary=b", b"Content-Type: multipart/alternative; boundary=\"=c\"",
     b"Content-Type: multipart/signed",
     b"Content-Type: application/octet-stream;\n name*0*=utf-8'en'0001-%C3%BC;\n name*1=\".pat\";\n name*2=ch",
+    b"Content-Disposition: attachment; name*1*=''%e4;name*2=b;c*=''d; filename*=b",
+    b"Content-Type: text/html; a*=''%e4",
     b"Content-Disposition: attachment; filename=\"a.diff\"", b"Content-Transfer-Encoding: base64",
     b"Content-Transfer-Encoding: quoted-printable", b"Content-Transfer-Encoding: x-uuencode",
     b"Content-Transfer-Encoding: 9bit", b"Not a header", b"Blank : before the colon", b"X: " + b"long " * 300,
@@ -87,6 +89,7 @@ LINES = (
     b"Fixes: 0123456789ab (\"x\")", b"Link: https://example.org/1", b"[note]", b"Based-on: <a@b>", b"Supersedes: a@b",
     b"Depends-on: https://lore.example.org/l/a@b/",
     b"prerequisite-patch-id: 0123456789012345678901234567890123456789", b"base-commit: 0123456789",
+    b"&auml;&a1;&#228;&b",
     b"change-id: 20260101-x-abc", b"On Monday Ann wrote:", b"-----Original Message-----", b"8< ----- >8",
     b"The following changes since commit 1:", b"are available in the git repository at:", b"  git://x/y z", b"<p>x",
     b"<!--", b"-->", b"<pre>", b"<script>", b"&lt;&#0;&#55296;", b"begin 644 x", b"#0V%T", b"end", b"QUJD",
@@ -122,8 +125,8 @@ class Fuzzer:
         return (
             self._splice, self._splice, self._graft, self._graft, self._insert_lines, self._insert_lines,
             self._insert_lines, self._insert_headers, self._insert_headers, self._insert_headers, self._repeat,
-            self._repeat, self._repeat_bytes, self._cut, self._drop, self._swap, self._noise, self._noise, self._join,
-            self._encode, self._wrap, self._wrap, self._nest, self._line_ends,
+            self._repeat, self._repeat_counted, self._repeat_bytes, self._cut, self._drop, self._swap, self._noise,
+            self._noise, self._join, self._encode, self._wrap, self._wrap, self._part_out, self._nest, self._line_ends,
         )  # fmt: skip
 
     def _some(self, lines: list[bytes], longest: int = 40) -> tuple[int, int]:
@@ -167,6 +170,18 @@ class Fuzzer:
         start, end = self._some(lines, 10)
         few = LARGEST // (1 + sum(len(line) + 1 for line in lines[start:end]))
         return b"\n".join(lines[:end] + lines[start:end] * min(self._often(), few) + lines[end:])
+
+    def _repeat_counted(self, raw: bytes) -> bytes:
+        """A few neighbouring lines, or a piece of one, over and over, no two alike."""
+        lines = raw.split(b"\n")
+        start, end = self._some(lines, 10)
+        piece, between = b"\n".join(lines[start:end]), b"\n"
+        if start + 1 == end and self.random.random() < 0.5:
+            piece, between = piece[-self.random.choice((2, 5, 20)) :], b""
+        at = self.random.randrange(len(piece) + 1)
+        few = LARGEST // (len(piece) + 6)
+        copies = [piece[:at] + b"%d" % number + piece[at:] for number in range(min(self._often(), few))]
+        return b"\n".join([*lines[:end], between.join(copies), *lines[end:]])
 
     def _repeat_bytes(self, raw: bytes) -> bytes:
         at = self.random.randrange(len(raw) + 1)
@@ -245,6 +260,15 @@ class Fuzzer:
         lines = b"".join(b"--" + boundary + b"\n" + part + b"\n" for part in parts)
         end = self.random.choice((b"--" + boundary + b"--\n", b"--" + boundary + b"--\n", b""))
         return head + b"\nContent-Type: multipart/" + kind + b'; boundary="' + boundary + b'"\n\n' + lines + end
+
+    def _part_out(self, raw: bytes) -> bytes:
+        """The body's beginning in many parts, no two alike, each with some fields."""
+        head, _, body = raw.partition(b"\n\n")
+        fields = b"".join(self.random.choice(HEADERS) + b"\n" for _ in range(self.random.randrange(3)))
+        part = b"--b\n" + fields + b"\n" + body[: self.random.choice((20, 400, 2_000))]
+        many = min(self.random.choice((2, 30, 400)), LARGEST // len(part))
+        parts = b"".join(part + b"%04d\n" % number for number in range(many))
+        return head + b"\nContent-Type: multipart/mixed; boundary=b\n\n" + parts + b"--b--\n"
 
     def _nest(self, raw: bytes) -> bytes:
         """Multiparts in multiparts, or forwarded mails in forwarded mails."""

@@ -123,8 +123,8 @@ def test_every_mail_is_read_soundly(fuzz_seed: int, fuzz_seconds: float, real: l
 def test_no_mail_is_dear(fuzz_seed: int, fuzz_seconds: float, real: list[bytes]) -> None:
     """At most DEAREST times the time a byte of the median, both measured here, without Python's collector.
 
-    A first reading only finds suspects, by the pace that the machine has just then, since anything may disturb it. They
-    are timed again, the dearest ones often.
+    A first reading only finds suspects, by the pace that the machine has about then, since anything may disturb it.
+    They are timed again, the dearest ones often.
     """
     fuzzer = Fuzzer(fuzz_seed, real)
     dear: list[tuple[float, int]] = []
@@ -135,7 +135,7 @@ def test_no_mail_is_dear(fuzz_seed: int, fuzz_seconds: float, real: list[bytes])
         until = time.monotonic() + fuzz_seconds / 2
         count = 0
         while time.monotonic() < until:
-            if count % 200 == 0:
+            if count % 50 == 0:
                 pace = min(usual.here() for _ in range(3))
             raw = fuzzer.mail(count)
             if cost(raw) > SUSPECT * pace and (times := usual.times(raw)) > SUSPECT:

@@ -264,6 +264,27 @@ def test_an_attached_patch_that_is_cut_off_takes_nothing_from_the_next() -> None
     assert mail.diff.endswith(diff("b"))
 
 
+def test_an_attached_patch_without_hunks_keeps_its_file() -> None:
+    mode = "diff --git a/f b/f\nold mode 100644\nnew mode 100755\n"
+    hunk = "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n"
+    parts = [("Content-Type: text/x-patch", one) for one in (mode, hunk)]
+    mail = parse(_multi("mixed", ("Content-Type: text/plain", "Two."), *parts))
+    assert [(file.path, file.change) for file in mail.files] == [("f", "mode"), ("x", "modify")]
+
+
+def test_many_texts_of_one_length_are_all_read() -> None:
+    texts = [f"{'some words here ' * 30}{number:04}" for number in range(1_000)]
+    mail = parse(_multi("mixed", *(("Content-Type: text/plain", one) for one in texts)))
+    assert mail.content is not None
+    assert [line for line in mail.content.split("\n") if line] == texts
+
+
+def test_what_a_file_is_stands_at_the_end_of_its_name() -> None:
+    name = "".join(f"=?utf-8?q?=C3=BC{number}?= " for number in range(40)) + "=?utf-8?q?x.patch?="
+    attached = f'Content-Type: application/octet-stream\nContent-Disposition: attachment; filename="{name}"'
+    assert [file.path for file in parse(_multi("mixed", (attached, diff("f")))).files] == ["f"]
+
+
 def test_an_attached_diff_without_a_tag_in_the_subject_is_no_patch() -> None:
     head = HEAD.replace(b"[PATCH] x", b"an idea")
     mail = parse(
@@ -454,6 +475,6 @@ def test_a_part_whose_header_says_nothing_of_it_is_text() -> None:
 
 
 def test_so_many_parameters_are_read() -> None:
-    value = "text/plain" + "; ;" * 500 + " a=b" + ";c" * mime.MAX_PARAMETERS + ";d=e"
+    value = "text/plain" + "; ;" * 500 + " name=b" + ";c" * mime.MAX_PARAMETERS + ";charset=e"
     headers, _, _ = header.read(f"Content-Type: {value}\n\n".encode())
-    assert mime.content_type(headers) == ("text/plain", {"a": "b"})
+    assert mime.content_type(headers) == ("text/plain", {"name": "b"})

@@ -1,7 +1,7 @@
 """Any bytes, any line ends, any size: a value comes out, in time linear to the input."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -152,6 +152,13 @@ def test_a_part_costs_the_same_wherever_the_next_blank_line_is() -> None:
     assert cost(b"X: multipart/\n" * 20) < 8 * cost(b"X: multipart/\n" * 20 + b"\n\n")
 
 
+def _texts(count: int) -> Iterator[bytes]:
+    """A mail of so many parts, all but alike."""
+    yield HEAD + b"Content-Type: multipart/mixed; boundary=b\n\n"
+    for number in range(count):
+        yield b"--b\n\n" + "Grüße 😀\n".encode() + b"some words here\n" * 500 + b"%04d\n" % number
+
+
 HUGE: dict[str, tuple[int, Callable[[int], bytes]]] = {
     "25 MB of diffs": (25_000_000, GROWING["diffs"]),
     "25 MB of text": (25_000_000, GROWING["text"]),
@@ -162,6 +169,7 @@ HUGE: dict[str, tuple[int, Callable[[int], bytes]]] = {
     "200,000 header fields": (200_000, lambda count: b"X-A: b\n" * count + HEAD + b"\nx"),
     "200,000 lines of one header": (200_000, lambda count: HEAD + b"X-A: b\n" + b" c\n" * count + b"\nx"),
     "20,000 nested parts": (20_000, lambda count: GROWING["nested parts"](60 * count)),
+    "1,000 texts of one length": (1_000, lambda count: b"".join(_texts(count))),
     "a line of 5 MB": (5_000_000, GROWING["one line"]),
     "a line of 5 MB in a diff": (5_000_000, lambda size: HEAD + b"\n--- a/f\n+++ b/f\n@@ -0,0 +1 @@\n+" + b"x" * size),
     "a header line of 5 MB": (5_000_000, GROWING["one header"]),
