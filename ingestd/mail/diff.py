@@ -192,7 +192,8 @@ class _Splitter:
     """The state machine. Of the lines above `at`, those from `open` on may be the diff's or the message's.
 
     A step is a line, a run of quiet lines, or a file with its header and its hunks; half of one more is a hunk that is
-    not quite as git writes it. What git writes has as many characters as there is room for.
+    not quite as git writes it, and one more where another hunk stands above it. What git writes has as many characters
+    as there is room for.
     """
 
     def __init__(self, lines: list[str], size: int) -> None:
@@ -418,18 +419,20 @@ class _Splitter:
         lines, marks = self.lines, self.marks
         behind = self.taken - self.open  # how far a line's place in the diff is from its place in the text
         at = hunk
+        below = False  # another hunk
         while hunk and self.steps < self.most and (counts := self.headers[lines[hunk]]):
             found, reached, steps = measure(lines, marks, hunk + 1, behind, counts)
             if reached:
                 self.hunks += 1
                 self.state = _HUNKS
-            self.steps += steps
+            self.steps += steps + 1 if steps and below else steps
             at = found.end - behind
             if marks[at : at + 1] == "\\" and lines[at].startswith(REMARK):  # of the hunk's last line
                 at += 1
             self.found[hunk + behind] = found
             hunk = at
-            if marks[at : at + 1] != "@":
+            below = marks[at : at + 1] == "@"
+            if not below:
                 hunk = self._first_hunk(at)
                 if hunk:
                     self.steps += 2

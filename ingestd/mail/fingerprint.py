@@ -71,7 +71,6 @@ class _PatchId:
         self.hunks = diff.hunks
         self.marks = diff.marks
         self.signs = Signs(diff.lines, diff.marks, diff.flags)
-        self.extended = diff.extended
         self.stops = _stops("\n" + diff.text)  # the next one last
         self.file = -1  # the last line that was found to begin a file
         self.at = 0
@@ -138,9 +137,9 @@ class _PatchId:
         marks, start = self.marks, self.at
         if not self.begun or self.binary:
             self.at = min(self._stop(), self._file())
-            return (self.begun and self.at < len(marks) and self._usual_header()) or self.at > start
+            return (self.begun and self._next_header()) or self.at > start
         if self.before == self.after == 0:
-            while self._hunk() or self._usual_header():
+            while self.before != -1 and (self._hunk() or self._next_header()):
                 pass
             return self.at > start
         if self.before == -1:
@@ -181,37 +180,34 @@ class _PatchId:
         return end > start
 
     def _header(self) -> bool:
-        """Take lines of a file's header, or the two that name the file above its hunks."""
-        marks, start = self.marks, self.at
-        end = _end(_HEADER, marks, start, self._stop())
-        if end == start and marks[start : start + 3] == "-+@" and self.lines[start].startswith("--- "):
-            end = start + 2
+        """Take lines of files' headers, and the two that name a file above its hunks, or the word of binary data."""
+        lines, marks, start = self.lines, self.marks, self.at
+        names = _end(_HEADER, marks, start, self._stop())
+        self._add_header(start, names)
+        below = marks[names : names + 3]
+        if below == "-+@" and lines[names].startswith("--- "):
+            self.pending += lines[names : names + 2]
+            self.at = names + 2
             self.before = self.after = 0
-        self._add_header(start, end)
-        self.at = end
-        return end > start
-
-    def _usual_header(self) -> bool:
-        """Take the header of another file where it is as most are, down to its first hunk or its binary data."""
-        lines, marks, at = self.lines, self.marks, self.at
-        names = self.extended.get(at + 1) or (at + 2 if marks[at + 1 : at + 2] == "i" else at + 1)
-        binary = marks[names : names + 1] in ("G", "B") and lines[names].startswith(_BINARY)
-        if not binary and (marks[names : names + 3] != "-+@" or not lines[names].startswith("--- ")):
-            return False
-        if not lines[at].startswith("diff "):
-            return False
-        if self.binary:
-            at += 1  # the line that ends binary data is left out
-        else:
-            self._flush()
-        self.at = names + (1 if binary else 2)
-        self._add_header(at, names)
-        if binary:
+        elif below[:1] in ("G", "B") and lines[names].startswith(_BINARY):
+            self.at = names + 1
             self._begin_binary()
         else:
-            self.pending += lines[names : names + 2]
+            self.at = names
+        return self.at > start
+
+    def _next_header(self) -> bool:
+        """Take the header of another file; False where none begins here."""
+        at = self.at
+        if at == len(self.lines) or not self.lines[at].startswith("diff "):
+            return False
+        if self.binary:
             self.binary = False
-            self.before = self.after = 0
+            self.at += 1  # the line that ends binary data is left out
+        else:
+            self._flush()
+        self.before = self.after = -1
+        self._header()
         return True
 
     def _begin_binary(self) -> None:

@@ -16,6 +16,7 @@ MAX_MULTIPARTS = 16  # opened within a mail, real mail has two or three; each is
 # now and then somebody attaches a whole series.
 MAX_PARTS = 1_000
 MAX_PARAMETERS = 100  # of a field, whatever they are; and one for each 32 characters beyond six
+_TOO_MANY = f"more than {MAX_MULTIPARTS} multiparts"
 FEW_FIELDS = 12  # of a part's header; and one for each 32 bytes, as the mail's own has
 MAX_SILENT = 2_000  # bytes of a part's header that is passed over because it says nothing of the part
 
@@ -178,7 +179,7 @@ def _emit(walk: _Walk, end: int) -> None:
 
 def _open_child(walk: _Walk, start: int) -> None:
     """If the child that begins at `start` is itself a multipart, go into it."""
-    if walk.data.startswith(b"\n", start):
+    if walk.data.startswith(b"\n", start) or _TOO_MANY in walk.defects:
         return  # a part needs no header (RFC 2046 section 5.1)
     dashes = walk.data.find(b"\n--", start)  # no header reaches beyond, nor does the search for its end
     head_end = walk.data.find(b"\n\n", start, dashes + 1 if dashes >= 0 else len(walk.data))
@@ -189,7 +190,7 @@ def _open_child(walk: _Walk, start: int) -> None:
     if not kind.startswith("multipart/") or not parameters.get("boundary"):
         return
     if walk.multiparts >= MAX_MULTIPARTS:
-        walk.defects[f"more than {MAX_MULTIPARTS} multiparts"] = None
+        walk.defects[_TOO_MANY] = None
         return
     walk.stack[-1].start = -1
     _push(walk, parameters["boundary"], kind, start)
