@@ -126,6 +126,7 @@ class Signs:
         self.lines = lines
         self.marks = marks
         self.flags = flags
+        self.file = -1  # the last one that begins a file, as far as it was asked for
 
     def next(self, at: int) -> int:
         """The first one from `at` on; the number of lines when there is none."""
@@ -144,7 +145,15 @@ class Signs:
         return self.next(at)
 
     def next_file(self, at: int) -> int:
-        """The first line from `at` on that begins with `diff `; the number of lines when there is none."""
+        """The first line from `at` on that begins with `diff `; the number of lines when there is none.
+
+        Who asks goes down the lines, so that each is looked for once, however often it is asked for.
+        """
+        if self.file < at:
+            self.file = self._file(at)
+        return self.file
+
+    def _file(self, at: int) -> int:
         lines, marks = self.lines, self.marks
         for _ in range(_MISSES):
             at = marks.find("d", at)
@@ -211,7 +220,7 @@ class _Splitter:
         self.found: dict[int, Hunk] = {}
         self.extended: dict[int, int] = {}
         self.data: dict[int, int] = {}
-        self.next_diff = self.next_signature = -1  # as far as binary data has looked
+        self.next_signature = -1  # as far as binary data has looked
         self.steps = self.above = 0  # half steps taken, and those of them that were taken above the diff
         self.most = _room(size)
         self.alone = self.skipped = self.unread = False
@@ -419,13 +428,13 @@ class _Splitter:
         lines, marks = self.lines, self.marks
         behind = self.taken - self.open  # how far a line's place in the diff is from its place in the text
         at = hunk
-        below = False  # another hunk
+        below = False  # is it below another hunk?
         while hunk and self.steps < self.most and (counts := self.headers[lines[hunk]]):
             found, reached, steps = measure(lines, marks, hunk + 1, behind, counts)
             if reached:
                 self.hunks += 1
                 self.state = _HUNKS
-            self.steps += steps + 1 if steps and below else steps
+            self.steps += steps + (1 if steps and below else 0)
             at = found.end - behind
             if marks[at : at + 1] == "\\" and lines[at].startswith(REMARK):  # of the hunk's last line
                 at += 1
@@ -482,14 +491,12 @@ class _Splitter:
     def _data_end(self, start: int) -> int:
         """Where binary data ends: with the next `diff ` or signature. Both are looked for once, however much data."""
         lines, last = self.lines, len(self.lines)
-        if self.next_diff < start:
-            self.next_diff = self.signs.next_file(start)
         if self.next_signature < start:
             try:
                 self.next_signature = lines.index("-- ", start)
             except ValueError:
                 self.next_signature = last
-        return min(self.next_diff, self.next_signature)
+        return min(self.signs.next_file(start), self.next_signature)
 
     def _context(self, line: str) -> None:
         start = at = self.at

@@ -8,7 +8,7 @@ from ingestd.mail.diff import Diff, Signs
 
 # Lines that are neither a hunk's nor, maybe, its header.
 _OTHER = r"\n(?:(?:[^-+ @\n]|@(?!@ -\d))[^\n]*+)?+(?![^\n])"
-_DROPPED = re.compile(f"{_OTHER}(?:{_OTHER})*+")  # it begins with a letter alone, for a quick search
+_DROPPED = re.compile(f"{_OTHER}(?:{_OTHER})*+")  # it begins with a line end, for a quick search
 # File lines (removed lines that look like one, too), and what may be a hunk's header.
 _NAMING = re.compile(r"(\n(?:(?:---|\+\+\+) \S[^\n]*|@[^\n]*))")
 _HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
@@ -72,7 +72,6 @@ class _PatchId:
         self.marks = diff.marks
         self.signs = Signs(diff.lines, diff.marks, diff.flags)
         self.stops = _stops("\n" + diff.text)  # the next one last
-        self.file = -1  # the last line that was found to begin a file
         self.at = 0
         self._reset()
 
@@ -123,12 +122,6 @@ class _PatchId:
             ahead.pop()
         return ahead[-1] if ahead else len(self.lines)
 
-    def _file(self) -> int:
-        """The next line that may begin a file, this one too, or the end."""
-        if self.file < self.at:
-            self.file = self.signs.next_file(self.at)
-        return self.file
-
     def _run(self) -> bool:
         """Take all lines at once that the rules below would take one by one alike; False where there are none.
 
@@ -136,7 +129,7 @@ class _PatchId:
         """
         marks, start = self.marks, self.at
         if not self.begun or self.binary:
-            self.at = min(self._stop(), self._file())
+            self.at = min(self._stop(), self.signs.next_file(self.at))
             return (self.begun and self._next_header()) or self.at > start
         if self.before == self.after == 0:
             while self.before != -1 and (self._hunk() or self._next_header()):
