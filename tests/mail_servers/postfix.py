@@ -142,9 +142,16 @@ class Postfix:
         self.run("postqueue", "-f")
 
     def wait_empty(self, patience: float = PATIENCE) -> None:
-        """Wait until the queue is empty."""
+        """Wait until the queue is empty.
+
+        It must be so twice: Postfix looks at the active mails first and at the deferred ones last, and overlooks
+        a mail that it takes up again in between.
+        """
         deadline = time.monotonic() + patience
-        while queue := self.queue():
+        times = 0
+        while times < 2:
+            queue = self.queue()
+            times = 0 if queue else times + 1
             assert time.monotonic() < deadline, (queue[:3], self.read_log()[-3000:])
             time.sleep(0.1)
 

@@ -83,7 +83,7 @@ def test_mail_arrives_whole_and_waits_while_the_daemon_is_away(site: Site) -> No
         site.database_url,
         "SELECT message_id, list_id, envelope_from, recipients, queue_id, repeat FROM ingestd_v1.delivery",
     )
-    assert len(rows) == len(first) + 2 + len(later)
+    assert len(rows) == len(first) + 2 + len(later), site.server.read_log()
     assert {row["envelope_from"] for row in rows} == {"bounces@lists.example.org", ""}
     assert sorted((row["list_id"], *row["recipients"]) for row in rows if row["message_id"] == "both@x") == [
         ("linux-aspeed.lists.ozlabs.org", ASPEED),
