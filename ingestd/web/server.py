@@ -4,27 +4,42 @@ import asyncio
 import contextlib
 import os
 import socket
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import structlog
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ingestd.errors import UnavailableError
 
 log = structlog.get_logger()
 
 GRACE = 10  # seconds that requests under way get when we stop
+ASKING = 2  # seconds that those get who have connected and not asked yet
 BACKLOG = 128
 
 
 class _Quiet(uvicorn.Server):
-    """Signals are the daemon's."""
+    """Signals are the daemon's, and nobody is turned away when it stops."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave them alone."""
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, and wait a little for the questions of the last ones: uvicorn would close those."""
+        for server in self.servers:
+            server.close()
+        until = time.monotonic() + ASKING
+        while True:
+            await asyncio.sleep(0.05)  # at least once: what was accepted last is not among the connections at once
+            waiting = [one for one in self.server_state.connections if isinstance(one, H11Protocol) and not one.cycle]
+            if not waiting or time.monotonic() > until:
+                break
+        await super().shutdown(sockets)
 
 
 class Server:

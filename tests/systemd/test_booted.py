@@ -168,7 +168,7 @@ def test_the_api_answers_under_its_restrictions_and_refuses_nobody_while_it_rest
         booted.systemctl("restart", unit)
     (booted.root / "run/stop").touch()
     out, _ = reader.communicate(timeout=COMEBACK)
-    assert reader.returncode == 0, (out, booted.log())
+    assert reader.returncode == 0, f"{out.decode()}\n{booted.log()}"
     assert int(out) > 3
     assert len(pids) == 3
     assert "EPERM" not in booted.log()
