@@ -12,7 +12,8 @@ _STAT_LINE = (
     r" (?:\S.{0,500}\| +(?:\d+|Bin|Unmerged)\b|\d+ files? changed\b|(?:create|delete) mode \d|"
     r"(?:rename|copy|rewrite) .{1,500}\(\d+%\)|mode change \d)"
 )
-_STAT = re.compile(rf"\n{_STAT_LINE}.*(?:\n(?:{_STAT_LINE}| \.\.\.).*)*")
+# The blank before the first line is lost where a program has stripped the text.
+_STAT = re.compile(rf"\n(?:{_STAT_LINE}|\S[^|\n]{{0,500}}+\| +\d+ [-+]+(?=\n)).*(?:\n(?:{_STAT_LINE}| \.\.\.).*)*")
 _DEEPEST = 200  # lines; a pasted patch begins above
 _PASTED = ("\nFrom: ", " Mon Sep 17 00:00:00 2001", "8<", ">8", "%<", ">%")  # one stands where a pasted patch begins
 
@@ -21,7 +22,7 @@ def read(message: str) -> Parts:
     """Take the text above a diff apart (git-am(1), "DISCUSSION").
 
     In-body headers are From, Subject and Date lines at the top, folded or not; the commit message runs to the first
-    line of three dashes; notes are what stands between that and the diffstat.
+    line of three dashes; notes are all that stands below that, but for the diffstat.
     """
     lines = message.split("\n")
     named = "From" in message or "Subject" in message
@@ -32,7 +33,10 @@ def read(message: str) -> Parts:
     said, below = (text[start : separator.start()], text[separator.end() :]) if separator else (text[start:], "")
     stat = _STAT.search(below)
     notes, diffstat = (below[: stat.start()] + below[stat.end() :], stat.group()[1:]) if stat else (below, "")
-    return Parts(headers, said.strip("\n").rstrip(), notes.strip("\n").rstrip(), diffstat)
+    notes = notes.strip("\n").rstrip()
+    if is_separator(notes[notes.rfind("\n") + 1 :]):  # another one stood above the diffstat
+        notes = notes[: max(notes.rfind("\n"), 0)].rstrip()
+    return Parts(headers, said.strip("\n").rstrip(), notes, diffstat)
 
 
 def is_separator(line: str) -> bool:

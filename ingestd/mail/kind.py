@@ -10,12 +10,12 @@ _BOTS = re.compile(
     r"lkp@intel\.com\Z|(?:syzbot[+@]|patchwork-bot\+|"
     r"pr-tracker-bot@|patchew-bot|no-?reply@|noreply-|mailer-daemon@|mailer@lists\.sr\.ht|builds?@travis|"
     r"bot@kernelci|kernelci|conchuod\+bot|ci_notify@|regzbot|buildbot@|bugzilla-daemon@|gitlab@|notifications@github|"
-    r"\d+@bugs\.launchpad\.net\Z)",
+    r"tip-?bot\d?@|\d+@bugs\.launchpad\.net\Z)",
     re.IGNORECASE,
 )
 _BOT_NAMES = re.compile(
     r"kernel test robot|syzbot|kbuild test robot|patchwork bot|pr-tracker-bot|Mail Delivery (?:Sub)?system|"
-    r"bot\+|Patchew|kernelci\.org bot",
+    r"bot\+|Patchew|Patchwork\Z|kernelci\.org bot",
     re.IGNORECASE,
 )
 _STABLE = re.compile(
@@ -23,8 +23,14 @@ _STABLE = re.compile(
     r"WTF: patch |Patch \".{1,300}\" (?:has been )?(?:queued|dropped|removed)",
     re.IGNORECASE,
 )
+# Mails of programs that say what became of a patch: those of Mark Brown's trees, and of the -mm tree.
+_APPLIED = re.compile(
+    r"Applied \".{1,300}\" to the \S{1,100} tree|"
+    r"(?:[-+] )?\S{1,200}\.patch (?:added to|removed from) (?:-mm tree|mm-\S+ branch)"
+)
 _SUBJECT_NOTICE = re.compile(
     r"\[Bug \d+\]|\[syzbot\]|(?:Undelivered|Undeliverable|Delivery Status|Returned mail|Mail delivery failed)|"
+    r"Automatic reply:|Automatische Antwort:|Out of (?:the )?office|"
     r"Forthcoming:|[\w.-]{1,80} Digest, Vol \d+|(?:list )?linux-next: (?:manual|build|Tree)",
     re.IGNORECASE,
 )
@@ -38,7 +44,8 @@ _SHORTLOG = re.compile(r"^\S[^\n]{0,80} \(\d{1,3}\):\n  \S", re.MULTILINE)
 _CHANGED = re.compile(r"\n \d{1,5} files? changed, \d")
 _BOT_TEXT = re.compile(
     r"^(?:My bot found (?:errors|new)|Thank you for (?:your|the) (?:patch|submission)[^\n]{0,60}[Bb]ot|"
-    r"(?:This|Here is an?) (?:is an )?automated(?! instruction, just in case)|Hi, this is your (?:bot|friendly))",
+    r"(?:This|Here is an?) (?:is an )?automated(?! instruction, just in case)|Hi, this is your (?:bot|friendly)|"
+    r"This is the (?:semi-)?friendly patch-bot)",
     re.MULTILINE,
 )
 
@@ -92,16 +99,18 @@ def _notice(headers: header.Headers, subject: Subject, sender: Person, body: Bod
         return "a bounce"
     if _STABLE.match(subject.title) or _STABLE.match(subject.text):
         return "a stable notice"
+    if _APPLIED.match(subject.title):
+        return "says what became of a patch"
     if _SUBJECT_NOTICE.match(subject.text):
         return "a notice by its subject"
-    if _INTERDIFF.match(subject.title):
+    if _INTERDIFF.match(subject.title) or _INTERDIFF.match(subject.text):
         return "an interdiff"
     return _answered_by_machine(body) if subject.reply else None
 
 
 def _answered_by_machine(body: Body) -> str | None:
     """By its text; what Outlook quotes below is not its text."""
-    top = (body.content or "")[:3000]
+    top = body.own[:3000]
     if ("bot" in top or "automated" in top) and (found := _BOT_TEXT.search(top)):
         below = _OUTLOOK.search("\n" + top)
         return None if below and below.start() < found.start() else "a bot's answer"

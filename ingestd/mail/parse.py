@@ -65,7 +65,7 @@ def parse(raw: bytes) -> Mail:
     answer = answer or what is Kind.REPLY
     finer = bodies.read(body.message) if what in (Kind.PATCH, Kind.COVER) else _NO_PARTS
     author, evidence = came.submitter, came.evidence
-    if body.diff and finer.in_body:
+    if finer.in_body:
         author, evidence = origin.of_text(came, finer, headers)
     found_links, base_commit, change_id = links.read(_said(body))
     defects += texts.defects

@@ -38,7 +38,7 @@ _LATE_GROUP = re.compile(r"\[([^\[\]]*)\]\s*")
 _PATCH_WORD = re.compile(r"\b(?:RFC|PATCH|PULL)", re.IGNORECASE)
 _WAS = re.compile(r"\s*[(\[]was\b.*", re.IGNORECASE)  # `new subject (Was: old subject)`
 _RESEND = re.compile(r"re-?(?:sen[dt]|post)", re.IGNORECASE)
-_RFC = re.compile(r"(?<![^\s,])rf[ct]\b", re.IGNORECASE)
+_RFC = re.compile(r"(?<![^\s,;:/|&+(_-])rf[ct](?=v\d|_|\b)", re.IGNORECASE)  # also `PATCH/RFC`, `PATCH-RFC`, `RFCv2`
 _BRANCH_WORDS = frozenset(("for", "stable", "linux", "u-boot", "backport", "qemu", "openbmc", "lts"))
 
 

@@ -12,7 +12,7 @@ MAX_TRAILERS = 2_000
 MAX_VALUE = 2_000
 MAX_FOLDS = 20
 
-_INDENT, _WORD, _COLON = r"([ \t\u00a0]{0,3}+)", r"[A-Za-z][A-Za-z0-9-]{0,60}+", r"[ \t\u00a0]{0,3}+:(?!//)"
+_INDENT, _WORD, _COLON = r"([ \t\u00a0]{0,3}+)", r"[A-Za-z][A-Za-z0-9-]{0,60}+", r"[ \t\u00a0]{0,30}+:(?!//)"
 _VALUE = r"([^\n]{0,2000})"
 _NAMED = re.compile(rf"\n{_INDENT}({_WORD}){_COLON}")
 _LINE = re.compile(rf"\n{_INDENT}({_WORD}){_COLON}{_VALUE}")
@@ -142,9 +142,11 @@ def _wanted(low: str, value: str, *, within: bool, answer: bool, indented: bool)
 
 
 def _folds(line: str, low: str) -> bool:
-    """An indented line belongs to the trailer above, unless it is a trailer itself."""
+    """An indented line belongs to the trailer above, unless it is a trailer itself or ends a message."""
     text = line.strip()
-    return line[:1] in _BLANKS and low != "cc" and bool(text) and not (":" in text and _LINE.match("\n" + text))
+    if line[:1] not in _BLANKS or low == "cc" or text in ("", "---"):
+        return False
+    return not (":" in text and _LINE.match("\n" + text))
 
 
 def _trailer(name: str, value: str, *, person: bool) -> Trailer:

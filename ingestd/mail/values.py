@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 # Raised whenever `parse` would answer differently for any mail. It stands on every stored row.
-PARSER_VERSION = 8
+PARSER_VERSION = 9
 
 
 class Kind(StrEnum):
@@ -15,7 +15,7 @@ class Kind(StrEnum):
     COVER = "cover"
     PULL = "pull"
     REPLY = "reply"
-    NOTICE = "notice"  # bots, stable notices, bounces, applied mails
+    NOTICE = "notice"  # bots, bounces, and what a program says of a patch: in a stable tree, applied
     OTHER = "other"
 
 
@@ -95,7 +95,7 @@ class Parts(NamedTuple):
 
     in_body: tuple[tuple[str, str], ...] = ()  # From, Subject and Date lines at the top of the text
     message: str = ""  # the commit message: below the in-body headers, above the first ---
-    notes: str = ""  # between --- and the diffstat
+    notes: str = ""  # below --- without the diffstat; where there is no diff, also what stands below that
     diffstat: str = ""
 
 

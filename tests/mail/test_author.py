@@ -47,6 +47,12 @@ def test_people_of_one_field() -> None:
     assert [one.email for one in people] == ["a@x", "b@x", "d@x", "e@x", "f@x"]
 
 
+def test_the_author_of_a_cover_is_whom_its_text_names() -> None:
+    read = parse(mail("1@x", "[PATCH 0/2] x", "From: Ann Author <ann@work.org>\n\nWhy.\n", author="ann@example.org"))
+    assert (read.author, read.author_evidence) == (Person("Ann Author", "ann@work.org"), "in-body From")
+    assert read.sender == read.submitter == Person("", "ann@example.org")
+
+
 def test_from_is_the_author_of_an_ordinary_mail() -> None:
     read = parse(mail("1@x", "[PATCH] x", diff()))
     assert read.author == read.sender == read.submitter == Person("Ann Author", "ann@example.org")

@@ -19,6 +19,7 @@ OUTLOOK = (
     "I have run it.\n\n-----Original Message-----\nFrom: Rob <rob@x.org>\nSent: Monday\n\n"
     "My bot found new DT warnings on the .dts files in your series.\n"
 )
+FOUND = "\nMy bot found errors running 'make dt_binding_check':\n"
 SHORTLOG = "Hello.\n\nAnn Author (2):\n  One\n  Two\n\n f | 2 +-\n 2 files changed, 2 insertions(+)\n"
 
 
@@ -70,6 +71,17 @@ SHORTLOG = "Hello.\n\nAnn Author (2):\n  One\n  Two\n\n f | 2 +-\n 2 files chang
         ("Re: [PATCH] x", "> a\nApplied, thanks.\n", {"reply_to": "0@x"}, "reply"),
         ("[Bug 1827005] [NEW] x", "Hi.\n", {"author": "Bob <1827005@bugs.launchpad.net>"}, "notice"),
         ("Interdiff of x", diff(), {"reply_to": "0@x"}, "notice"),
+        ("Interdiff: [PATCH v2 0/2] x", diff(), {"reply_to": "0@x"}, "notice"),
+        ("Re: [PATCH] x", "> a\n" * 1_000 + FOUND, {"reply_to": "0@x"}, "notice"),
+        ("Re: [PATCH] x", "> a\n\nHi,\n\nThis is the friendly patch-bot of Bob Both.\n", {"reply_to": "0@x"}, "notice"),
+        ("[tip: irq/core] x", diff(), {"author": '"tip-bot2 for Ann" <tip-bot2@linutronix.de>'}, "notice"),
+        ('Applied "x: y" to the spi tree', diff(), {"reply_to": "0@x"}, "notice"),
+        ("+ mm-x.patch added to mm-unstable branch", diff(), {}, "notice"),
+        ("[merged mm-stable] mm-x.patch removed from -mm tree", diff(), {}, "notice"),
+        ("[PATCH] mm: x.patch is added to the tree", diff(), {}, "patch"),
+        ("✓ CI.BAT: success for x", "Fine.\n", {"author": "Patchwork <patchwork@x.org>"}, "notice"),
+        ("Re: [PATCH] x", "> a\nYes.\n", {"author": "Patchwork Maintainer <a@x.org>"}, "reply"),
+        ("Automatic reply: [PATCH] x", "I am away.\n", {"reply_to": "0@x"}, "notice"),
     ],
 )
 def test_kind(subject: str, body: str, options: dict[str, object], kind: str) -> None:

@@ -136,6 +136,18 @@ def test_resend_and_rfc_are_told() -> None:
     assert parse("[REPOST PATCH] x").resend
     assert parse("[PATCH RFT] x").rfc
     assert parse("[RFC v2] x").rfc
+    for tags in (
+        "PATCH/RFC 03/17",
+        "PATCH-RFC",
+        "RFC/RFT PATCH",
+        "RFCv3 1/2",
+        "PATCH RFCv2 1/2",
+        "PATCH,RFC",
+        "RFC_PATCH",
+    ):
+        assert parse(f"[{tags}] x").rfc, tags
+    for tags in ("PATCH", "PATCH arfc", "PATCH rfcomm", "PATCH rfc2616", "PATCH x.rfc"):
+        assert not parse(f"[{tags}] x").rfc, tags
     assert not parse("[PATCH] resend x, rfc").resend
 
 

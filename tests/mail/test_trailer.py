@@ -48,6 +48,18 @@ def test_notes_and_folds() -> None:
     assert found[2].value == 'abcdef0 ("a long title")'
 
 
+def test_any_blanks_before_the_colon_as_for_git() -> None:
+    assert _message("Why.\n\nAcked-by        : Ann <ann@x.org>\nCc\t: Bob <bob@x.org>\n") == [
+        ("Acked-by", "Ann <ann@x.org>"),
+        ("Cc", "Bob <bob@x.org>"),
+    ]
+
+
+def test_an_indented_patch_below_a_trailer_is_not_of_its_value() -> None:
+    text = "    Reviewed-by: Ann <ann@x.org>\n    ---\n     f | 2 +-\n"
+    assert _answer(text.replace("    Rev", "Rev")) == [("Reviewed-by", "Ann <ann@x.org>")]
+
+
 def test_people_above_the_last_paragraph_count_and_prose_does_not() -> None:
     text = "Note: this is prose.\nSee: there.\n\nReviewed-by: Ann <ann@x.org>\n\nSigned-off-by: Bob <bob@x.org>\n"
     assert _message(text) == [("Reviewed-by", "Ann <ann@x.org>"), ("Signed-off-by", "Bob <bob@x.org>")]
