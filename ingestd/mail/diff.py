@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from ingestd.mail import limits
-from ingestd.mail.hunk import REMARK, Headers, Hunk, measure
+from ingestd.mail.hunk import PROSE, REMARK, Counts, Headers, Hunk, measure
 
 _EXTENDED = (
     "old mode ", "new mode ", "deleted file mode ", "new file mode ", "copy from ", "copy to ", "rename from ",
@@ -35,6 +35,9 @@ _QUIET = re.compile(f"[^{_LOUD}]*")
 # Lines that may say something, and a few quiet ones among them. It begins with a set alone, for a quick search.
 _LOUD_SPAN = re.compile(f"[{_LOUD}][{_LOUD}]*+(?:[^{_LOUD}]{{1,8}}+[{_LOUD}]++)*+")
 _MISSES = 16  # lines that begin as if they said something; behind so many in a row all lines are asked at once
+_WIDTH = 70  # characters; where mail programs break lines they are about that long
+_INDENT = 30  # of code that is broken at its first word, at most
+_REMARKS = 8  # lines of a hunk that it does not count
 _CONTEXT_MARKS = frozenset("*!+- \\")
 _CONTEXT_RULE = "***************"
 
@@ -56,8 +59,13 @@ class Diff:
 
     @property
     def whole(self) -> bool:
-        """Every hunk has the lines that its header counts."""
-        return all(hunk.plain for hunk in self.hunks.values())
+        """Every hunk has the lines that its header counts; empty ones are context that has lost its blank."""
+        return all(hunk.plain or self._adds_up(start + 1, hunk) for start, hunk in self.hunks.items())
+
+    def _adds_up(self, start: int, hunk: Hunk) -> bool:
+        lines = hunk.end - start - hunk.remarks
+        counts = f"-{lines - hunk.added} +{lines - hunk.removed}"
+        return counts == hunk.size and PROSE.search(self.marks, start, hunk.end) is None
 
 
 class Split(NamedTuple):
@@ -94,20 +102,21 @@ def first_mark(text: str) -> int:
     return found.start() + 1 if found else -1
 
 
-def split(text: str, lines: list[str] | None = None) -> Split:
+def split(text: str, lines: list[str] | None = None, *, answer: bool = False) -> Split:
     """The text's message, its diff and what stands behind; `lines` are those of the text where the caller has them.
 
     Patchwork's rules (reference: mail rules, section 6), line by line, with these mends:
 
     - a line of prose that begins with `diff ` or `Index: ` opens no diff unless a diff's header follows;
     - after binary data the next file's header belongs to the diff, and a signature ends the data;
-    - `Binary files ... differ` below a git header is a diff; context diffs are read.
+    - `Binary files ... differ` below a git header is a diff; context diffs are read;
+    - in an `answer` prose ends a hunk, whatever that counts: people cut hunks short and write below them.
     """
     start = first_mark(text)
     if start < 0 or not (_NEEDED.search(text, start - 1) if start else _NEEDED.search("\n" + text)):
         return Split(text, "", None)
     lines = text[start:].split("\n") if lines is None else lines[text.count("\n", 0, start) :]
-    splitter = _Splitter(lines, len(text) - start)
+    splitter = _Splitter(lines, len(text) - start, answer=answer)
     splitter.run()
     message, tail = splitter.texts()
     return Split(text[:start] + message, tail, splitter.diff(), splitter.unread)
@@ -183,6 +192,13 @@ def _flags(lines: list[str], marks: str) -> str:
     return "".join(pieces)
 
 
+def _is_wrapped(above: str, line: str) -> bool:
+    """Has a mail program broken one line in two here? Then its next word had no room on it."""
+    word = line[:_WIDTH].partition(" ")[0]
+    indent = _INDENT if len(above) == 1 else 0  # which is gone where the first word had no room
+    return not line.startswith("@@ -") and indent + len(above) + len(word) >= _WIDTH
+
+
 def _is_binary(line: str) -> bool:
     """Is this the word of a binary file, that git writes below its header?"""
     return line.startswith("GIT binary patch") or (line.startswith("Binary files ") and line.endswith(" differ"))
@@ -205,9 +221,10 @@ class _Splitter:
     as there is room for.
     """
 
-    def __init__(self, lines: list[str], size: int) -> None:
+    def __init__(self, lines: list[str], size: int, *, answer: bool = False) -> None:
         self.lines = lines
         self.marks = marks_of(lines)
+        self.answer = answer
         self.signs = Signs(lines, self.marks)
         self.at = self.open = 0
         self.runs: list[tuple[int, int]] = []  # where the diff's lines begin and end, in order
@@ -430,7 +447,8 @@ class _Splitter:
         at = hunk
         below = False  # is it below another hunk?
         while hunk and self.steps < self.most and (counts := self.headers[lines[hunk]]):
-            found, reached, steps = measure(lines, marks, hunk + 1, behind, counts)
+            read = self._above_prose if self.answer else measure
+            found, reached, steps = read(lines, marks, hunk + 1, behind, counts)
             if reached:
                 self.hunks += 1
                 self.state = _HUNKS
@@ -449,6 +467,22 @@ class _Splitter:
                     self.without_hunk = at
         self._take(at)
         self.at = at - 1
+
+    def _above_prose(
+        self, lines: list[str], marks: str, start: int, behind: int, counts: Counts
+    ) -> tuple[Hunk, bool, int]:
+        """As `measure`, but the hunk ends where prose begins, and with it the empty lines above that."""
+        _, old, new = counts
+        end = min(start + old + new + _REMARKS, len(marks))  # so that no line is looked at for many hunks
+        found = PROSE.search(marks, start, end)
+        while found and _is_wrapped(lines[found.start() - 1], lines[found.start()]):
+            found = PROSE.search(marks, found.end(), end)
+        end = found.start() if found else end
+        marks = marks[start:end]
+        hunk, reached, steps = measure(lines[start:end], marks, 0, behind + start, counts)
+        if not reached:
+            hunk = hunk._replace(end=behind + start + len(marks.rstrip("\n")))
+        return hunk, reached, steps
 
     def _header(self, line: str) -> None:
         self.state = _SUSPECT

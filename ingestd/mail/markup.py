@@ -20,6 +20,7 @@ _HIDDEN_TEXT = re.compile(
     rf"<({_HIDDEN}){_REST}(?:[^<]+|<(?!/\1{_REST}))*+(?:</\1{_REST})?|</(?:{_HIDDEN}){_REST}", _FLAGS
 )
 _PRE = re.compile(rf"<(/?)pre{_REST}", _FLAGS)
+_QUOTE = re.compile(rf"<(/?)blockquote{_REST}", _FLAGS)
 _TAG = re.compile(r"<[^>]*(?:>|\Z)")
 _BLANKS = re.compile(r"[ \t]{2,}")
 _EMPTY_LINES = re.compile(r"\n{3,}")
@@ -28,13 +29,20 @@ _ENTITY = re.compile(
     r"(&(?:#0{0,99}[0-9]{1,10}+(?![0-9]);?|#[xX]0{0,99}[0-9a-fA-F]{1,8}+(?![0-9a-fA-F]);?|[^\t\n\f <&#;]{1,32};?))"
 )
 _KEPT = "\1"  # stands before a line of `pre` until lines are told apart
+_QUOTED, _UNQUOTED = "\2", "\3"  # stand on lines of their own where a `blockquote` begins and ends
+_NO_MARKS = {ord(_QUOTED): None, ord(_UNQUOTED): None}
+_DEEPEST = 8  # quote signs before a line
 
 
 def text(source: str, *, exact: bool = False) -> str:
     """The visible text: blocks begin on a new line, markup, scripts and styles are gone, entities are read.
 
+    A quote sign stands before each line of a `blockquote`, as mail programs write them into plain text.
+
     `exact`: blanks that a browser shows stay, those in `pre` and those that do not break, as a diff needs them.
     """
+    if _QUOTED in source or _UNQUOTED in source:
+        source = source.translate(_NO_MARKS)
     source = _TAG_IN_TAG.sub(_one_tag, "".join(_TOKENS.findall(source)))
     flowing, *marked = _PRE.split(_HIDDEN_TEXT.sub("", source))
     out = [flowing.replace("\n", " ")]
@@ -43,11 +51,33 @@ def text(source: str, *, exact: bool = False) -> str:
             out.append(piece.replace("\n", " "))
         else:
             out.append(_KEPT + piece.replace("\n", f"\n{_KEPT}") if exact else piece)
-    said = _unescaped(_TAG.sub("\n", "\n".join(out)))
+    said, quotes = _QUOTE.subn(_mark, "\n".join(out))
+    said = _unescaped(_TAG.sub("\n", said))
     if exact:
-        return "\n".join(map(_exact, said.split("\n"))) + "\n"
+        said = "\n".join(map(_exact, said.split("\n")))
+        return (_quoted(said) if quotes else said) + "\n"
     lines = map(str.strip, _BLANKS.sub(" ", said.replace("\u00a0", " ")).split("\n"))
-    return _EMPTY_LINES.sub("\n\n", "\n".join(lines)).strip() + "\n"
+    said = _EMPTY_LINES.sub("\n\n", "\n".join(lines)).strip()
+    return (_quoted(said) if quotes else said) + "\n"
+
+
+def _mark(found: re.Match[str]) -> str:
+    return f"\n{_UNQUOTED if found.group(1) else _QUOTED}\n"
+
+
+def _quoted(text: str) -> str:
+    """Quote signs instead of the marks."""
+    lines: list[str] = []
+    depth = 0
+    marked = False
+    for line in text.split("\n"):
+        if line in (_QUOTED, _UNQUOTED):
+            depth = max(depth + (1 if line == _QUOTED else -1), 0)
+            marked = True
+        elif line or not marked:  # an empty line behind a mark is the mark's own
+            marked = False
+            lines.append(f"{'>' * min(depth, _DEEPEST)} {line}".rstrip() if depth else line)
+    return "\n".join(lines).strip("\n")
 
 
 def _unescaped(text: str) -> str:

@@ -10,6 +10,8 @@ _PATCH_TYPES = frozenset(("text/x-patch", "text/x-diff", "application/x-patch", 
 _OPAQUE = frozenset(("application/octet-stream", "application/mbox", "binary/octet-stream", "application/x-download"))
 _PATCH_NAMES = (".patch", ".diff", ".patch.txt", ".diff.txt")
 HTML = "text made from HTML"
+UNREAD = "too many small pieces for a diff"
+_ORIGINAL = re.compile(r"\n(?:-{2,20} ?)?Original [Mm]essage(?: ?-{2,20})?[ \t]*(?=\n)")
 _FEW = 8  # texts of a mail
 _FILE_LINE = re.compile(r"^(?:diff --git|Index:|---|\+\+\+|\*\*\*) [^\n]*\n", re.MULTILINE)
 
@@ -31,7 +33,8 @@ class Texts:
     patches: list[str] = field(default_factory=list)  # attachments that are patches by type or name
     html: list[str] = field(default_factory=list)
     other: list[bytes] = field(default_factory=list)
-    charset: str | None = None
+    charset: str | None = None  # of the first plain text or patch; of HTML where the text is made from that
+    html_charset: str | None = None
     lossy: bool = False
     # Of each text that was taken apart. The first few in no dictionary: to hash a text takes as long as much of its
     # reading. Mails of hundreds of texts have them in one: to compare each with each takes longer.
@@ -78,6 +81,7 @@ def gather(parts: list[mime.Part], *, exact: bool = False) -> Texts:
             texts.other.append(part.data)
     if texts.html and all(_only_footer(text) for text in texts.plain):
         texts.defects[HTML] = None
+        texts.charset = texts.html_charset
         made = [markup.text(source, exact=exact) for source in texts.html]
         texts.plain = made + texts.plain
         texts.flowed = [(False, False)] * len(made) + texts.flowed
@@ -105,10 +109,12 @@ def _decoded(texts: Texts, part: mime.Part) -> str:
     known = charset.codec(declared)
     if declared and known is None:
         texts.defects["unknown charset"] = None
-    elif used == "windows-1252" or (known == "ascii" and used != "us-ascii") or lossy:
+    elif lossy or (used == "windows-1252" and known != "cp1252") or (known == "ascii" and used != "us-ascii"):
         texts.defects["text does not fit its charset"] = None
-    if texts.charset is None and part.type != "text/html":
-        texts.charset = used
+    if part.type == "text/html":
+        texts.html_charset = texts.html_charset or used
+    else:
+        texts.charset = texts.charset or used
     texts.lossy = texts.lossy or lossy
     text = text.removeprefix("\ufeff")
     if "\r" in text:
@@ -147,16 +153,22 @@ def read_answer(texts: Texts) -> Body:
     content = signature.cut("".join(text.strip() + "\n" for text in texts.plain))[0].strip()
     lines = unquoted(texts.plain, texts.lines)
     own = "\n".join(lines)
-    if len(lines) == sum(map(len, texts.lines)) and not _any_diff(texts):
-        split = diff.Split(own, "", None)
-    else:  # of one text without quotes this is the one that was taken apart
-        split = _apart(texts, own, lines)
-    return Body(content or None, split.diff, own, split.message, split.tail, attached=False)
+    said, below = _below_mark(own)
+    split = diff.Split(said, "", None)
+    if diff.first_mark(said) >= 0:
+        lines = said.split("\n") if below else lines
+        flowed, delsp = texts.flowed[0]
+        if flowed and len(texts.plain) == 1:
+            split = _unflowed(texts, said, lines, delsp=delsp, answer=True)
+        else:
+            split = _apart(texts, said, lines, answer=True)
+    return Body(content or None, split.diff, own, split.message, split.tail + below, attached=False)
 
 
-def _any_diff(texts: Texts) -> bool:
-    """Is there a diff in any of the texts?"""
-    return any(_apart(texts, text, lines).diff for text, lines in zip(texts.plain, texts.lines, strict=True))
+def _below_mark(text: str) -> tuple[str, str]:
+    """What stands above the line with which Outlook begins the mail that is answered, and what from there on."""
+    found = _ORIGINAL.search(text) if "riginal " in text else None
+    return (text[: found.start() + 1], text[found.start() + 1 :]) if found else (text, "")
 
 
 def unquoted(texts: list[str], lines: list[list[str]]) -> list[str]:
@@ -168,20 +180,26 @@ def unquoted(texts: list[str], lines: list[list[str]]) -> list[str]:
     return kept
 
 
-def _apart(texts: Texts, text: str, lines: list[str] | None = None) -> diff.Split:
+def _apart(texts: Texts, text: str, lines: list[str] | None = None, *, answer: bool = False) -> diff.Split:
     """A text's message and diff; that some of it was not looked at becomes a defect."""
+    split = diff.split(text, lines, answer=True) if answer else _known(texts, text, lines)
+    if split.unread:
+        texts.defects[UNREAD] = None
+    return split
+
+
+def _known(texts: Texts, text: str, lines: list[str] | None) -> diff.Split:
+    """A message's text is taken apart once."""
     split = next((split for known, split in texts.splits if known == text), None)
     few = len(texts.splits) < _FEW
     if split is None and not few:
         split = texts.more_splits.get(text)
-    if split is None:  # else a message that turned out to be an answer is read again
+    if split is None:
         split = diff.split(text, lines)
         if few:
             texts.splits.append((text, split))
         else:
             texts.more_splits[text] = split
-    if split.unread:
-        texts.defects["too many small pieces for a diff"] = None
     return split
 
 
@@ -230,16 +248,19 @@ def _attached(texts: Texts) -> tuple[diff.Diff | None, str]:
     return diff.joined(found), above
 
 
-def _unflowed(texts: Texts, text: str, lines: list[str], *, delsp: bool) -> diff.Split:
+def _unflowed(texts: Texts, text: str, lines: list[str], *, delsp: bool, answer: bool = False) -> diff.Split:
     """The split of a format=flowed text: lines joined as git-mailinfo(1) does, or only the stuffing undone."""
     plain = unstuff(text)
     if plain is None:
-        return _apart(texts, text, lines)
-    split = _apart(texts, unflow(text, delsp=delsp))
-    if split.diff is None or not split.diff.whole:
-        split = _apart(texts, plain)
+        return _apart(texts, text, lines, answer=answer)
+    split = _apart(texts, unflow(text, delsp=delsp), answer=answer)
+    apart = _apart(texts, plain, answer=answer)
+    if not (split.diff and split.diff.whole) or (apart.diff and len(apart.diff.hunks) > len(split.diff.hunks)):
+        split = apart  # with fewer hunks joined lines have swallowed a header, though they add up
     # No line is a diff's first one that was not before lines were joined and their stuffing undone.
-    opened = split.diff is not None and (split.diff.lines[0] in lines or _apart(texts, text, lines).diff is not None)
+    opened = split.diff is not None and (
+        split.diff.lines[0] in lines or _apart(texts, text, lines, answer=answer).diff is not None
+    )
     return split if opened else diff.Split(text, "", None)
 
 

@@ -90,7 +90,7 @@ def test_blank_context_lines_that_lost_their_blank_count() -> None:
     split = diff.split(MESSAGE + text + SIGNATURE)
     assert split.diff is not None
     assert split.diff.text == text
-    assert not split.diff.whole
+    assert split.diff.whole
 
 
 def test_a_diff_that_is_cut_off_keeps_what_there_is() -> None:
@@ -236,6 +236,41 @@ def test_an_unquoted_diff_in_an_answer_is_told_and_the_text_stays_whole() -> Non
     assert read.kind == "reply"
     assert read.diff == made("f")
     assert read.content == body.strip()
+
+
+@pytest.mark.parametrize(
+    ("below", "kept"),
+    [
+        ("\n\nThanks,\n- Bob\n", ""),  # the hunk has lost its end
+        ("\n c\nWhy this?\n+d\n", "\n c\n"),
+        (" c\n\nThis\n+is\n", " c\n"),
+        ("     a long line that a mail program has broken somewhere near to its\nmiddle\n+d\n", None),
+        ("+\na_very_long_name_that_had_no_room_beside_its(indent)\n+d\n", None),
+        ("\u00a0c\n\td\n+e\n", None),
+    ],
+)
+def test_in_an_answer_prose_ends_a_hunk(below: str, kept: str | None) -> None:
+    head = "--- a/f\n+++ b/f\n@@ -1,9 +1,9 @@ f\n a\n-b\n"
+    read = parse(mail("1@x", "Re: [PATCH] x", f"> how?\n\nSo:\n\n{head}{below}"))
+    assert read.diff == head + (below if kept is None else kept)
+    patch = parse(mail("1@x", "[PATCH] x", f"Why.\n---\n{head}{below}"))
+    assert (patch.diff or "").rstrip("\n") == (head + below).rstrip("\n")
+
+
+def test_files_behind_prose_in_an_answer_are_found() -> None:
+    cut = made("f").replace("-1,2 +1,2", "-1,8 +1,8")
+    read = parse(mail("1@x", "Re: [PATCH] x", f"> how?\n\n{cut}\nWhy?\n\n{made('g')}\nSo?\n"))
+    assert [file.path for file in read.files] == ["f", "g"]
+    assert read.diff == cut + made("g")
+
+
+@pytest.mark.parametrize("mark", ["-----Original Message-----", "----- Original message -----", "Original Message"])
+def test_what_outlook_quotes_is_not_the_senders_diff(mark: str) -> None:
+    below = f"\n{mark}\nFrom: Bob\n\nWhy.\n---\n{made('g')}"
+    assert parse(mail("1@x", "RE: [PATCH] x", f"Fine.\n{below}")).diff is None
+    read = parse(mail("1@x", "RE: [PATCH] x", f"Rather:\n\n{made('f')}\n{below}"))
+    assert [file.path for file in read.files] == ["f"]
+    assert (read.content or "").endswith("+three")
 
 
 LINES = st.sampled_from(

@@ -143,6 +143,18 @@ def test_html_only_mail_becomes_text_and_says_so() -> None:
     )
     assert mail.content == "Hello all,\ntwo < three"
     assert "text made from HTML" in mail.defects
+    assert mail.charset == "utf-8"
+
+
+def test_a_quote_in_html_is_not_the_senders_word() -> None:
+    answer = (
+        b"Fine.<blockquote type=cite>Reviewed-by: Bob &lt;bob@x.org&gt;</blockquote>Acked-by: Ann &lt;ann@x.org&gt;"
+    )
+    head = HEAD.replace(b"[PATCH] x", b"Re: [PATCH] x")
+    mail = parse(_single(answer, "text/html; charset=iso-8859-1", head=head))
+    assert mail.content == "Fine.\n> Reviewed-by: Bob <bob@x.org>\nAcked-by: Ann <ann@x.org>"
+    assert [(trailer.name, trailer.person_name) for trailer in mail.trailers] == [("Acked-by", "Ann")]
+    assert mail.charset == "iso-8859-1"
 
 
 @pytest.mark.parametrize(
@@ -156,6 +168,11 @@ def test_html_only_mail_becomes_text_and_says_so() -> None:
         ("a<header>b<pr>c<h7>d<h1>e<P1>f", "abcd\nef"),
         ("a</script>b<br", "ab"),
         ("a  \u00a0b<p><p><p>&lt;&amp;", "a b\n\n<&"),
+        ("a<blockquote>b<br><blockquote class=x>c</blockquote>d</blockquote>e", "a\n> b\n>\n>> c\n> d\ne"),
+        ("</blockquote>a<blockquote>b<blockquote", "a\n> b"),
+        ("a\2b\3<blockquote>\2c", "ab\n> c"),
+        ("<blockquote>" * 99 + "a", ">" * 8 + " a"),
+        ("<blockquotes>a</blockquotes>", "a"),
     ],
 )
 def test_text_of_html(source: str, expected: str) -> None:
@@ -323,6 +340,20 @@ def test_charsets(data: bytes, declared: str | None, expected: str, used: str, l
     assert charset.decode(data, declared) == (expected, used, lossy)
 
 
+@pytest.mark.parametrize(
+    ("declared", "data", "defects"),
+    [
+        ("windows-1252", b"\x84fine\x93", ()),
+        ("windows-1252", b"fine", ()),
+        ("windows-1250", b"\xbeluva", ()),
+        ("windows-1252", b"\x81", ("text does not fit its charset",)),
+        ("us-ascii", b"\xfc", ("text does not fit its charset",)),
+    ],
+)
+def test_what_fits_its_charset_is_no_defect(declared: str, data: bytes, defects: tuple[str, ...]) -> None:
+    assert parse(_single(data, f"text/plain; charset={declared}")).defects == defects
+
+
 def test_uuencoded_lines_that_are_cut_off_give_what_they_have() -> None:
     lines = (b"#0V%T", b"#0V%T!!", b"M0V%T", b"M", b"!0P")  # whole, too long, cut off, no more than a length, one byte
     encoded = b"\n".join((b"begin 644 x", *lines, b"end"))
@@ -375,6 +406,25 @@ def test_a_stuffed_flowed_diff_is_made_whole() -> None:
     stuffed = "\n".join(" " + line if line.startswith((" ", "From ")) else line for line in BODY.split("\n"))
     mail = parse(_single(stuffed.encode(), "text/plain; format=flowed"))
     assert mail.diff == diff("f")
+
+
+def test_a_stuffed_flowed_diff_that_has_lost_blanks_is_made_whole() -> None:
+    """Thunderbird leaves nothing of a context line that was a blank; a long header of a hunk is broken."""
+    diff = "diff --git a/f b/f\n--- a/f\n+++ b/f\n@@ -1,4 +1,4 @@ static int\xa0\n a(b)\n one\n\n-two\n+three\n four\n"
+    sent = diff.replace("\xa0\n a", " \na").replace("\n one", "\n  one").replace("\n four", "\n  four")
+    for subject in (b"[PATCH] x", b"Re: [PATCH] x"):
+        head = HEAD.replace(b"[PATCH] x", subject)
+        mail = parse(_single(f"Why.\n---\n{sent}".encode(), "text/plain; format=flowed", head=head))
+        assert mail.diff == diff.replace("\xa0\n a", " a"), subject
+        assert [(file.added, file.removed) for file in mail.files] == [(1, 1)]
+
+
+def test_joined_lines_swallow_no_hunk() -> None:
+    """A context line of one blank, stuffed, ends with a blank: joined with what follows it would hide a header."""
+    hunk = "@@ -{0},2 +{0},2 @@\n-a\n+b\n  \n"
+    body = "--- a/f\n+++ b/f\n" + hunk.format(1) + hunk.format(9)
+    mail = parse(_single(f"Why.\n---\n{body}".encode(), "text/plain; format=flowed"))
+    assert [(file.added, file.removed) for file in mail.files] == [(2, 2)]
 
 
 def test_a_diff_that_only_says_it_is_flowed_stays_as_it_is() -> None:
