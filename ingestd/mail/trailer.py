@@ -22,6 +22,10 @@ _KNOWN = re.compile(
     rf"\n(?=[ \t\u00a0A-Za-z]){_INDENT}({_WORD}(?<=-[Bb][Yy])|(?=[CcFfLl])(?ai:cc|fixes|closes|link))"
     f"{_COLON}{_VALUE}"
 )
+# What git-format-patch(1) and b4 write below a cover of the commits it stands on: no trailers, but bases and links.
+_BASES = frozenset(
+    ("base-commit", "change-id", "prerequisite-change-id", "prerequisite-message-id", "prerequisite-patch-id")
+)
 # Known names that take a person; every other name must end in -by to count outside the last paragraph.
 _PERSON = frozenset(("cc", "to", "from", "acked-for-mfd-by", "author", "fix-suggested-by", "thanks"))
 _ANSWER = ("fixes", "link", "closes")  # what counts in an answer beside -by trailers
@@ -98,7 +102,7 @@ def _collect(text: str, start: int, end: int, block: int | None, *, answer: bool
         indent, name, value = hit.groups()
         low, value = name.lower(), value.strip()
         person = low.endswith("-by") or low in _PERSON
-        if not value and not person:
+        if name in _BASES or (not value and not person):
             continue
         within = block is not None and hit.start() >= block
         if not _wanted(low, value, within=within, answer=answer, indented=bool(indent)):

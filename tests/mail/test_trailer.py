@@ -55,6 +55,15 @@ def test_any_blanks_before_the_colon_as_for_git() -> None:
     ]
 
 
+def test_the_base_of_a_cover_is_no_trailer_and_gerrits_id_is_one() -> None:
+    text = "Why.\n\nbase-commit: 0123456789abcdef\nprerequisite-patch-id: 0123456789\nchange-id: 20261102-x-0123\n"
+    assert _message(text) == []
+    assert _message("Why.\n\nChange-Id: I0123\nSigned-off-by: Ann <ann@x.org>\n") == [
+        ("Change-Id", "I0123"),
+        ("Signed-off-by", "Ann <ann@x.org>"),
+    ]
+
+
 def test_an_indented_patch_below_a_trailer_is_not_of_its_value() -> None:
     text = "    Reviewed-by: Ann <ann@x.org>\n    ---\n     f | 2 +-\n"
     assert _answer(text.replace("    Rev", "Rev")) == [("Reviewed-by", "Ann <ann@x.org>")]
