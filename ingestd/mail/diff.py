@@ -196,7 +196,7 @@ def _is_wrapped(above: str, line: str) -> bool:
     """Has a mail program broken one line in two here? Then its next word had no room on it."""
     word = line[:_WIDTH].partition(" ")[0]
     indent = _INDENT if len(above) == 1 else 0  # which is gone where the first word had no room
-    return not line.startswith("@@ -") and indent + len(above) + len(word) >= _WIDTH
+    return not line.startswith(("@@ -", *_MARKS)) and indent + len(above) + len(word) >= _WIDTH
 
 
 def _is_binary(line: str) -> bool:
@@ -443,11 +443,11 @@ class _Splitter:
         if not self.runs:
             self._take(hunk)  # the diff begins, before any step is taken for its hunks
         lines, marks = self.lines, self.marks
+        read = self._above_prose if self.answer else measure
         behind = self.taken - self.open  # how far a line's place in the diff is from its place in the text
         at = hunk
         below = False  # is it below another hunk?
         while hunk and self.steps < self.most and (counts := self.headers[lines[hunk]]):
-            read = self._above_prose if self.answer else measure
             found, reached, steps = read(lines, marks, hunk + 1, behind, counts)
             if reached:
                 self.hunks += 1

@@ -258,10 +258,11 @@ def test_in_an_answer_prose_ends_a_hunk(below: str, kept: str | None) -> None:
 
 
 def test_files_behind_prose_in_an_answer_are_found() -> None:
-    cut = made("f").replace("-1,2 +1,2", "-1,8 +1,8")
-    read = parse(mail("1@x", "Re: [PATCH] x", f"> how?\n\n{cut}\nWhy?\n\n{made('g')}\nSo?\n"))
-    assert [file.path for file in read.files] == ["f", "g"]
-    assert read.diff == cut + made("g")
+    cut = made("f", new="a long line behind which the next one is none that a program has broken").replace("2", "8")
+    for between in ("", "\nWhy?\n\n"):
+        read = parse(mail("1@x", "Re: [PATCH] x", f"> how?\n\n{cut}{between}{made('g')}\nSo?\n"))
+        assert [file.path for file in read.files] == ["f", "g"]
+        assert read.diff == cut + made("g")
 
 
 @pytest.mark.parametrize("mark", ["-----Original Message-----", "----- Original message -----", "Original Message"])
