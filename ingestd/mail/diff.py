@@ -58,6 +58,11 @@ class Diff:
     joined: tuple["Diff", ...] = ()  # what it was made of, where it was several
 
     @property
+    def plain(self) -> bool:
+        """Every hunk is as git writes it."""
+        return all(hunk.plain for hunk in self.hunks.values())
+
+    @property
     def whole(self) -> bool:
         """Every hunk has the lines that its header counts; empty ones are context that has lost its blank."""
         return all(hunk.plain or self._adds_up(start + 1, hunk) for start, hunk in self.hunks.items())

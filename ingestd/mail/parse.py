@@ -168,7 +168,9 @@ def _trailers(what: Kind, finer: Parts, texts: text.Texts, body: text.Body, *, a
     if not answer:
         return ()
     if any(flowed for flowed, _ in texts.flowed) and trailer.may_answer(body.own):
-        joined = [text.unflow(said, delsp=delsp) for said, (_, delsp) in zip(texts.plain, texts.flowed, strict=True)]
+        joined = [
+            text.joined(texts, said, delsp=delsp) for said, (_, delsp) in zip(texts.plain, texts.flowed, strict=True)
+        ]
         return trailer.of_answer("\n".join(text.unquoted(joined, [one.split("\n") for one in joined])))
     return trailer.of_answer(body.own)
 

@@ -40,6 +40,7 @@ class Texts:
     # reading. Mails of hundreds of texts have them in one: to compare each with each takes longer.
     splits: list[tuple[str, diff.Split]] = field(default_factory=list)
     more_splits: dict[str, diff.Split] = field(default_factory=dict)
+    joined: dict[tuple[str, bool], str] = field(default_factory=dict)  # flowed text and its DelSp -> `unflow`
     defects: dict[str, None] = field(default_factory=dict)
 
 
@@ -157,11 +158,10 @@ def read_answer(texts: Texts) -> Body:
     split = diff.Split(said, "", None)
     if diff.first_mark(said) >= 0:
         lines = said.split("\n") if below else lines
+        split = _apart(texts, said, lines, answer=True)
         flowed, delsp = texts.flowed[0]
-        if flowed and len(texts.plain) == 1:
+        if split.diff is not None and flowed and len(texts.plain) == 1:
             split = _unflowed(texts, said, lines, delsp=delsp, answer=True)
-        else:
-            split = _apart(texts, said, lines, answer=True)
     return Body(content or None, split.diff, own, split.message, split.tail + below, attached=False)
 
 
@@ -182,14 +182,16 @@ def unquoted(texts: list[str], lines: list[list[str]]) -> list[str]:
 
 def _apart(texts: Texts, text: str, lines: list[str] | None = None, *, answer: bool = False) -> diff.Split:
     """A text's message and diff; that some of it was not looked at becomes a defect."""
-    split = diff.split(text, lines, answer=True) if answer else _known(texts, text, lines)
+    split = _known(texts, text, lines)
+    if answer and split.diff is not None and not split.diff.plain:  # else it is the same
+        split = diff.split(text, lines, answer=True)
     if split.unread:
         texts.defects[UNREAD] = None
     return split
 
 
 def _known(texts: Texts, text: str, lines: list[str] | None) -> diff.Split:
-    """A message's text is taken apart once."""
+    """The text taken apart as a message's: once, also where a message turns out to be an answer."""
     split = next((split for known, split in texts.splits if known == text), None)
     few = len(texts.splits) < _FEW
     if split is None and not few:
@@ -253,7 +255,7 @@ def _unflowed(texts: Texts, text: str, lines: list[str], *, delsp: bool, answer:
     plain = unstuff(text)
     if plain is None:
         return _apart(texts, text, lines, answer=answer)
-    split = _apart(texts, unflow(text, delsp=delsp), answer=answer)
+    split = _apart(texts, joined(texts, text, delsp=delsp), answer=answer)
     apart = _apart(texts, plain, answer=answer)
     if not (split.diff and split.diff.whole) or (apart.diff and len(apart.diff.hunks) > len(split.diff.hunks)):
         split = apart  # with fewer hunks joined lines have swallowed a header, though they add up
@@ -274,6 +276,14 @@ def unstuff(text: str) -> str | None:
     if "\n " not in text or _NOT_STUFFED.search(text):
         return None
     return _FOLDED.sub(r"\1\2", text).replace("\n ", "\n")[1:]
+
+
+def joined(texts: Texts, text: str, *, delsp: bool) -> str:
+    """What `unflow` makes of one of the texts. An answer's is asked for twice: for its diff, and for its trailers."""
+    known = texts.joined.get((text, delsp))
+    if known is None:
+        known = texts.joined[text, delsp] = unflow(text, delsp=delsp)
+    return known
 
 
 def unflow(text: str, *, delsp: bool) -> str:
