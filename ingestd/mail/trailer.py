@@ -63,7 +63,8 @@ def of_answer(text: str) -> tuple[Trailer, ...]:
 
 def may_answer(text: str) -> bool:
     """Can `of_answer` find anything in this text? Quickly said, since most answers give no trailers."""
-    return _words(text)[0] >= 0
+    low = charset.lower(text)
+    return any(word in low for word in _ANSWER_WORDS)
 
 
 def _words(text: str) -> tuple[int, int]:
