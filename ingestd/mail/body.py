@@ -12,8 +12,10 @@ _STAT_LINE = (
     r" (?:\S.{0,500}\| +(?:\d+|Bin|Unmerged)\b|\d+ files? changed\b|(?:create|delete) mode \d|"
     r"(?:rename|copy|rewrite) .{1,500}\(\d+%\)|mode change \d)"
 )
-# The blank before the first line is lost where a program has stripped the text.
-_STAT = re.compile(rf"\n(?:{_STAT_LINE}|\S[^|\n]{{0,500}}+\| +\d+ [-+]+(?=\n)).*(?:\n(?:{_STAT_LINE}| \.\.\.).*)*")
+# The blank before the first line alone is lost where a program has stripped the text.
+_STAT = re.compile(
+    rf"\n(?:{_STAT_LINE}|\S[^|\n]{{0,500}}+\| +\d+ [-+]+(?=\n{_STAT_LINE})).*(?:\n(?:{_STAT_LINE}| \.\.\.).*)*"
+)
 _DEEPEST = 200  # lines; a pasted patch begins above
 _PASTED = ("\nFrom: ", " Mon Sep 17 00:00:00 2001", "8<", ">8", "%<", ">%")  # one stands where a pasted patch begins
 
@@ -34,7 +36,7 @@ def read(message: str) -> Parts:
     stat = _STAT.search(below)
     notes, diffstat = (below[: stat.start()] + below[stat.end() :], stat.group()[1:]) if stat else (below, "")
     notes = notes.strip("\n").rstrip()
-    if is_separator(notes[notes.rfind("\n") + 1 :]):  # another one stood above the diffstat
+    while is_separator(notes[notes.rfind("\n") + 1 :]):  # another one stood above the diffstat
         notes = notes[: max(notes.rfind("\n"), 0)].rstrip()
     return Parts(headers, said.strip("\n").rstrip(), notes, diffstat)
 

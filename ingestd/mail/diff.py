@@ -37,6 +37,8 @@ _LOUD_SPAN = re.compile(f"[{_LOUD}][{_LOUD}]*+(?:[^{_LOUD}]{{1,8}}+[{_LOUD}]++)*
 _MISSES = 16  # lines that begin as if they said something; behind so many in a row all lines are asked at once
 _WIDTH = 70  # characters; where mail programs break lines they are about that long
 _INDENT = 30  # of code that is broken at its first word, at most
+_CONTEXT_LINE = re.compile("[ \u00a0]")
+_BEGINNINGS = ("@@ -", *_MARKS)  # of a hunk or a file
 _REMARKS = 8  # lines of a hunk that it does not count
 _CONTEXT_MARKS = frozenset("*!+- \\")
 _CONTEXT_RULE = "***************"
@@ -197,11 +199,46 @@ def _flags(lines: list[str], marks: str) -> str:
     return "".join(pieces)
 
 
+def _above_prose(lines: list[str], marks: str, start: int, behind: int, counts: Counts) -> tuple[Hunk, bool, int]:
+    """As `measure`, but the hunk ends where prose begins, or another hunk or file: no line is looked at for two hunks.
+
+    Where there is context, and none has kept its blank, what looks like prose may be context.
+    """
+    _, old, new = counts
+    end = min(start + old + new + _REMARKS, len(marks))
+    context = _CONTEXT_LINE.search(marks, start, end)
+    sure = start if not (old and new) else context.start() if context else end  # what looks so behind it is prose
+    found = PROSE.search(marks, start, end)
+    while found:
+        at = found.start()
+        if lines[at].startswith(_BEGINNINGS):
+            names = marks[at - 2 : at] == "-+" and lines[at - 2].startswith("--- ") and lines[at - 1].startswith("+++ ")
+            end = at - 2 if names else at
+            break
+        if sure < at and not _is_wrapped(lines[at - 1], lines[at]):
+            end = at
+            break
+        found = PROSE.search(marks, at + 1, end)
+    return _cut_off(lines[start:end], marks[start:end], start + behind, counts)
+
+
+def _cut_off(lines: list[str], marks: str, behind: int, counts: Counts) -> tuple[Hunk, bool, int]:
+    """The hunk that these lines are, of which the last ones may be missing: a signature and empty lines are not its."""
+    hunk, reached, steps = measure(lines, marks, 0, behind, counts)
+    if reached:
+        return hunk, reached, steps
+    if "-- " in lines:
+        lines = lines[: lines.index("-- ")]
+        marks = marks[: len(lines)]
+        hunk, _, steps = measure(lines, marks, 0, behind, counts)
+    return hunk._replace(end=behind + len(marks.rstrip("\n"))), False, steps
+
+
 def _is_wrapped(above: str, line: str) -> bool:
     """Has a mail program broken one line in two here? Then its next word had no room on it."""
     word = line[:_WIDTH].partition(" ")[0]
     indent = _INDENT if len(above) == 1 else 0  # which is gone where the first word had no room
-    return not line.startswith(("@@ -", *_MARKS)) and indent + len(above) + len(word) >= _WIDTH
+    return indent + len(above[:_WIDTH].expandtabs()) + len(word) >= _WIDTH
 
 
 def _is_binary(line: str) -> bool:
@@ -448,7 +485,7 @@ class _Splitter:
         if not self.runs:
             self._take(hunk)  # the diff begins, before any step is taken for its hunks
         lines, marks = self.lines, self.marks
-        read = self._above_prose if self.answer else measure
+        read = _above_prose if self.answer else measure
         behind = self.taken - self.open  # how far a line's place in the diff is from its place in the text
         at = hunk
         below = False  # is it below another hunk?
@@ -472,22 +509,6 @@ class _Splitter:
                     self.without_hunk = at
         self._take(at)
         self.at = at - 1
-
-    def _above_prose(
-        self, lines: list[str], marks: str, start: int, behind: int, counts: Counts
-    ) -> tuple[Hunk, bool, int]:
-        """As `measure`, but the hunk ends where prose begins, and with it the empty lines above that."""
-        _, old, new = counts
-        end = min(start + old + new + _REMARKS, len(marks))  # so that no line is looked at for many hunks
-        found = PROSE.search(marks, start, end)
-        while found and _is_wrapped(lines[found.start() - 1], lines[found.start()]):
-            found = PROSE.search(marks, found.end(), end)
-        end = found.start() if found else end
-        marks = marks[start:end]
-        hunk, reached, steps = measure(lines[start:end], marks, 0, behind + start, counts)
-        if not reached:
-            hunk = hunk._replace(end=behind + start + len(marks.rstrip("\n")))
-        return hunk, reached, steps
 
     def _header(self, line: str) -> None:
         self.state = _SUSPECT

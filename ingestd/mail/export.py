@@ -67,11 +67,12 @@ def read(raw: bytes) -> Patch | None:
     mail = parse.parse(raw)
     headers, rest, _ = header.read(parse.plain(raw))
     texts = text.gather(mime.leaves(headers, rest)[0])
-    said = text.read_message(texts)
+    as_read = text.read_answer if mail.subject.reply or mail.kind is Kind.REPLY else text.read_message
+    said = as_read(texts)
     if said.diff is None:
         return None
     headers_too, rest, _ = header.read(_lines_ended(raw))
-    exact = text.read_message(text.gather(mime.leaves(headers_too, rest)[0], exact=True)).diff
+    exact = as_read(text.gather(mime.leaves(headers_too, rest)[0], exact=True)).diff
     trusted = exact is not None and (text.HTML in texts.defects or _same_lines(exact, said.diff))
     found = exact if exact is not None and trusted else said.diff
     person, evidence = _author(mail, said.message, headers)

@@ -7,9 +7,8 @@ _HEADER = re.compile(r"@@ -\d+(?:,(\d{1,9}))? \+\d+(?:,(\d{1,9}))? @@")  # no fi
 _PLAIN = re.compile("[-+ ]*")
 _WITH_REMARKS = re.compile(r"[-+ \\]*")
 _REMOVED, _ADDED = re.compile("-+"), re.compile(r"\++")
-PROSE = re.compile(
-    "[^-+ \\\\\n\t\u00a0]"
-)  # what no line of a hunk begins with, but for context that has lost its blank
+# What no line of a hunk begins with, but for context that has lost its blank.
+PROSE = re.compile("[^-+ \\\\\n\t\u00a0]")
 REMARK = "\\ No newline at end of file"
 _ROUNDS = 6  # until counts agree
 _MEASURED, _COUNTED = 1, 6  # half steps of a hunk that is not quite as git's are, and of one whose counts do not hold

@@ -57,10 +57,12 @@ def content_key(date: datetime | None, date_text: str | None, texts: Texts) -> s
 
     Equal for every redelivery of a mail: over line ends, trailing blanks, transfer encoding, charset, and the
     footer of a list, appended to the text or in a part of its own. Subject and From do not count, since lists
-    change them. HTML counts only without plain text; the bytes of other parts only without any text.
+    change them. HTML counts only without plain text, and without the quote signs that we put into it; the bytes of
+    other parts only without any text.
     """
     when = f"{date.isoformat()[:19]}Z" if date else " ".join((date_text or "").split())
-    lines = (*texts.lines, *(text.split("\n") for text in texts.patches))
+    plain = [*(text.split("\n") for text in texts.unmarked), *texts.lines[len(texts.unmarked) :]]
+    lines = (*plain, *(text.split("\n") for text in texts.patches))
     chunks = [chunk for text in lines if (chunk := _normal(text))]
     said = f"{when}\n{chr(10).join(chunks)}".encode("utf-8", "replace")
     return hashlib.sha256(said if chunks else b"".join((said, *texts.other))).hexdigest()

@@ -3,7 +3,7 @@
 import re
 
 from ingestd.mail import header
-from ingestd.mail.text import Body
+from ingestd.mail.text import ORIGINAL, Body
 from ingestd.mail.values import Kind, Person, Subject
 
 _BOTS = re.compile(
@@ -30,7 +30,7 @@ _APPLIED = re.compile(
 )
 _SUBJECT_NOTICE = re.compile(
     r"\[Bug \d+\]|\[syzbot\]|(?:Undelivered|Undeliverable|Delivery Status|Returned mail|Mail delivery failed)|"
-    r"Automatic reply:|Automatische Antwort:|Out of (?:the )?office|"
+    r"(?:Automatic reply|Automatische Antwort|Out of (?:the )?office)(?: ?:|\Z)|"
     r"Forthcoming:|[\w.-]{1,80} Digest, Vol \d+|(?:list )?linux-next: (?:manual|build|Tree)",
     re.IGNORECASE,
 )
@@ -38,7 +38,8 @@ _INTERDIFF = re.compile(r"(?:Interdiff|Range-diff)\b", re.IGNORECASE)
 _ATTRIBUTION = re.compile(
     r"^(?:On .{5,200}|.{3,200} (?:wrote|writes|schrieb|a écrit)\s?:)[ \t]{0,20}$", re.MULTILINE | re.IGNORECASE
 )
-_OUTLOOK = re.compile(r"\n(?:-{3,}+\s?Original Message\s?-{3,}+|From: .{3,200}+\n(?:Sent|Date): )", re.IGNORECASE)
+# What mail programs write above the mail that is answered, where they put no sign before its lines.
+_QUOTED_BELOW = re.compile(rf"\n(?:{ORIGINAL}|From: .{{3,200}}+\n(?:Sent|Date): )", re.IGNORECASE)
 _SIGNED = re.compile(r"^Signed-off-by:", re.MULTILINE | re.IGNORECASE)
 _SHORTLOG = re.compile(r"^\S[^\n]{0,80} \(\d{1,3}\):\n  \S", re.MULTILINE)
 _CHANGED = re.compile(r"\n \d{1,5} files? changed, \d")
@@ -99,7 +100,7 @@ def _notice(headers: header.Headers, subject: Subject, sender: Person, body: Bod
         return "a bounce"
     if _STABLE.match(subject.title) or _STABLE.match(subject.text):
         return "a stable notice"
-    if _APPLIED.match(subject.title):
+    if not subject.reply and _APPLIED.match(subject.title):
         return "says what became of a patch"
     if _SUBJECT_NOTICE.match(subject.text):
         return "a notice by its subject"
@@ -112,7 +113,7 @@ def _answered_by_machine(body: Body) -> str | None:
     """By its text; what Outlook quotes below is not its text."""
     top = body.own[:3000]
     if ("bot" in top or "automated" in top) and (found := _BOT_TEXT.search(top)):
-        below = _OUTLOOK.search("\n" + top)
+        below = _QUOTED_BELOW.search("\n" + top)
         return None if below and below.start() < found.start() else "a bot's answer"
     return None
 
@@ -139,4 +140,4 @@ def is_answer(subject: Subject, headers: header.Headers, text: str, *, offers: b
     known = (subject.tags and subject.number != 0) or headers.first("in-reply-to") or headers.first("references")
     if quotes >= 3 and (known or _ATTRIBUTION.search(text)):
         return True
-    return bool(headers.first("in-reply-to") or subject.number) and _OUTLOOK.search(text) is not None
+    return bool(headers.first("in-reply-to") or subject.number) and _QUOTED_BELOW.search(text) is not None

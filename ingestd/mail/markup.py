@@ -34,31 +34,36 @@ _NO_MARKS = {ord(_QUOTED): None, ord(_UNQUOTED): None}
 _DEEPEST = 8  # quote signs before a line
 
 
-def text(source: str, *, exact: bool = False) -> str:
+def quotes(source: str) -> bool:
+    """Is there a `blockquote` in it?"""
+    return _QUOTE.search(source) is not None
+
+
+def text(source: str, *, exact: bool = False, marked: bool = True) -> str:
     """The visible text: blocks begin on a new line, markup, scripts and styles are gone, entities are read.
 
-    A quote sign stands before each line of a `blockquote`, as mail programs write them into plain text.
+    `marked`: a quote sign stands before each line of a `blockquote`, as mail programs write them into plain text.
 
     `exact`: blanks that a browser shows stay, those in `pre` and those that do not break, as a diff needs them.
     """
-    if _QUOTED in source or _UNQUOTED in source:
+    if marked and (_QUOTED in source or _UNQUOTED in source):
         source = source.translate(_NO_MARKS)
     source = _TAG_IN_TAG.sub(_one_tag, "".join(_TOKENS.findall(source)))
-    flowing, *marked = _PRE.split(_HIDDEN_TEXT.sub("", source))
+    flowing, *kept = _PRE.split(_HIDDEN_TEXT.sub("", source))
     out = [flowing.replace("\n", " ")]
-    for closing, piece in zip(marked[::2], marked[1::2], strict=True):
+    for closing, piece in zip(kept[::2], kept[1::2], strict=True):
         if closing:
             out.append(piece.replace("\n", " "))
         else:
             out.append(_KEPT + piece.replace("\n", f"\n{_KEPT}") if exact else piece)
-    said, quotes = _QUOTE.subn(_mark, "\n".join(out))
+    said, quoted = _QUOTE.subn(_mark, "\n".join(out)) if marked else ("\n".join(out), 0)
     said = _unescaped(_TAG.sub("\n", said))
     if exact:
         said = "\n".join(map(_exact, said.split("\n")))
-        return (_quoted(said) if quotes else said) + "\n"
+        return (_quoted(said) if quoted else said) + "\n"
     lines = map(str.strip, _BLANKS.sub(" ", said.replace("\u00a0", " ")).split("\n"))
     said = _EMPTY_LINES.sub("\n\n", "\n".join(lines)).strip()
-    return (_quoted(said) if quotes else said) + "\n"
+    return (_quoted(said) if quoted else said) + "\n"
 
 
 def _mark(found: re.Match[str]) -> str:

@@ -11,8 +11,11 @@ _OPAQUE = frozenset(("application/octet-stream", "application/mbox", "binary/oct
 _PATCH_NAMES = (".patch", ".diff", ".patch.txt", ".diff.txt")
 HTML = "text made from HTML"
 UNREAD = "too many small pieces for a diff"
-_ORIGINAL = re.compile(r"\n(?:-{2,20} ?)?Original [Mm]essage(?: ?-{2,20})?[ \t]*(?=\n)")
+# What Outlook writes above the mail that is answered, and other programs in other case.
+ORIGINAL = r"[ \t]*(?:-{2,20}\s?)?Original Message(?:\s?-{2,20})?:?[ \t]*(?=\n|\Z)|From: .{3,200}+\nSent: "
+_BELOW = re.compile(rf"(?:\A|\n)(?:{ORIGINAL})", re.IGNORECASE)
 _FEW = 8  # texts of a mail
+_BEGINNINGS = ("\n@@ -", "\ndiff ")  # of a hunk or a file
 _FILE_LINE = re.compile(r"^(?:diff --git|Index:|---|\+\+\+|\*\*\*) [^\n]*\n", re.MULTILINE)
 
 _MORE_CR = re.compile(r"(?<!\r)\r+(?=\n|\Z)")
@@ -32,14 +35,15 @@ class Texts:
     flowed: list[tuple[bool, bool]] = field(default_factory=list)  # of each plain text: format=flowed, DelSp
     patches: list[str] = field(default_factory=list)  # attachments that are patches by type or name
     html: list[str] = field(default_factory=list)
+    unmarked: list[str] = field(default_factory=list)  # what HTML says, without quote signs, where it has any
     other: list[bytes] = field(default_factory=list)
     charset: str | None = None  # of the first plain text or patch; of HTML where the text is made from that
     html_charset: str | None = None
     lossy: bool = False
     # Of each text that was taken apart. The first few in no dictionary: to hash a text takes as long as much of its
     # reading. Mails of hundreds of texts have them in one: to compare each with each takes longer.
-    splits: list[tuple[str, diff.Split]] = field(default_factory=list)
-    more_splits: dict[str, diff.Split] = field(default_factory=dict)
+    splits: list[tuple[tuple[str, bool], diff.Split]] = field(default_factory=list)  # the text, whether as an answer's
+    more_splits: dict[tuple[str, bool], diff.Split] = field(default_factory=dict)
     joined: dict[tuple[str, bool], str] = field(default_factory=dict)  # flowed text and its DelSp -> `unflow`
     defects: dict[str, None] = field(default_factory=dict)
 
@@ -84,6 +88,8 @@ def gather(parts: list[mime.Part], *, exact: bool = False) -> Texts:
         texts.defects[HTML] = None
         texts.charset = texts.html_charset
         made = [markup.text(source, exact=exact) for source in texts.html]
+        if any(map(markup.quotes, texts.html)):
+            texts.unmarked = [markup.text(source, marked=False) for source in texts.html]
         texts.plain = made + texts.plain
         texts.flowed = [(False, False)] * len(made) + texts.flowed
     texts.lines = [text.split("\n") for text in texts.plain]
@@ -159,16 +165,21 @@ def read_answer(texts: Texts) -> Body:
     if diff.first_mark(said) >= 0:
         lines = said.split("\n") if below else lines
         split = _apart(texts, said, lines, answer=True)
-        flowed, delsp = texts.flowed[0]
-        if split.diff is not None and flowed and len(texts.plain) == 1:
+        delsp = next((delsp for flowed, delsp in texts.flowed if flowed), None)
+        if split.diff is not None and delsp is not None:
             split = _unflowed(texts, said, lines, delsp=delsp, answer=True)
+        split = _noted(texts, split)
     return Body(content or None, split.diff, own, split.message, split.tail + below, attached=False)
 
 
 def _below_mark(text: str) -> tuple[str, str]:
     """What stands above the line with which Outlook begins the mail that is answered, and what from there on."""
-    found = _ORIGINAL.search(text) if "riginal " in text else None
-    return (text[: found.start() + 1], text[found.start() + 1 :]) if found else (text, "")
+    marked = "riginal " in text or "RIGINAL " in text or "\nSent: " in text
+    found = _BELOW.search(text) if marked else None
+    if found is None:
+        return text, ""
+    at = found.start() + (text[found.start()] == "\n")
+    return text[:at], text[at:]
 
 
 def unquoted(texts: list[str], lines: list[list[str]]) -> list[str]:
@@ -181,27 +192,30 @@ def unquoted(texts: list[str], lines: list[list[str]]) -> list[str]:
 
 
 def _apart(texts: Texts, text: str, lines: list[str] | None = None, *, answer: bool = False) -> diff.Split:
-    """A text's message and diff; that some of it was not looked at becomes a defect."""
-    split = _known(texts, text, lines)
-    if answer and split.diff is not None and not split.diff.plain:  # else it is the same
-        split = diff.split(text, lines, answer=True)
-    if split.unread:
-        texts.defects[UNREAD] = None
+    """A text taken apart, once: also where what was read as a message turns out to be an answer."""
+    split = _known(texts, (text, False))
+    if answer and (split is None or not (split.diff is None or split.diff.plain)):  # else both are the same
+        split = _known(texts, (text, True))
+    if split is None:
+        split = diff.split(text, lines, answer=answer)
+        if len(texts.splits) < _FEW:
+            texts.splits.append(((text, answer), split))
+        else:
+            texts.more_splits[text, answer] = split
     return split
 
 
-def _known(texts: Texts, text: str, lines: list[str] | None) -> diff.Split:
-    """The text taken apart as a message's: once, also where a message turns out to be an answer."""
-    split = next((split for known, split in texts.splits if known == text), None)
-    few = len(texts.splits) < _FEW
-    if split is None and not few:
-        split = texts.more_splits.get(text)
-    if split is None:
-        split = diff.split(text, lines)
-        if few:
-            texts.splits.append((text, split))
-        else:
-            texts.more_splits[text] = split
+def _known(texts: Texts, key: tuple[str, bool]) -> diff.Split | None:
+    split = next((split for known, split in texts.splits if known == key), None)
+    if split is None and len(texts.splits) >= _FEW:
+        split = texts.more_splits.get(key)
+    return split
+
+
+def _noted(texts: Texts, split: diff.Split) -> diff.Split:
+    """That some of it was not looked at becomes a defect."""
+    if split.unread:
+        texts.defects[UNREAD] = None
     return split
 
 
@@ -215,6 +229,7 @@ def read_message(texts: Texts) -> Body:
         split = diff.Split(text, "", None)
         if found is None:
             split = _unflowed(texts, text, lines, delsp=delsp) if flowed else _apart(texts, text, lines)
+            split = _noted(texts, split)
         if split.diff is not None:
             found, tail = split.diff, split.tail
             message = split.message if split.message.strip() else "".join(said)  # in a part of its own
@@ -241,7 +256,7 @@ def _attached(texts: Texts) -> tuple[diff.Diff | None, str]:
     above = ""
     found: list[diff.Diff] = []
     for patch in texts.patches:
-        split = _apart(texts, patch)
+        split = _noted(texts, _apart(texts, patch))
         if split.diff is not None:
             found.append(split.diff)
             above = split.message if split.message.strip() else above
@@ -255,10 +270,13 @@ def _unflowed(texts: Texts, text: str, lines: list[str], *, delsp: bool, answer:
     plain = unstuff(text)
     if plain is None:
         return _apart(texts, text, lines, answer=answer)
-    split = _apart(texts, joined(texts, text, delsp=delsp), answer=answer)
-    apart = _apart(texts, plain, answer=answer)
-    if not (split.diff and split.diff.whole) or (apart.diff and len(apart.diff.hunks) > len(split.diff.hunks)):
-        split = apart  # with fewer hunks joined lines have swallowed a header, though they add up
+    flowing = joined(texts, text, delsp=delsp)
+    swallowed = any(flowing.count(line) < plain.count(line) for line in _BEGINNINGS)  # by the line above, as its rest
+    split = _apart(texts, flowing, answer=answer)
+    if swallowed or split.diff is None or not split.diff.plain:
+        apart = _apart(texts, plain, answer=answer)
+        sound = apart.diff is not None and apart.diff.hunks and apart.diff.whole  # it is as if nothing were broken
+        split = apart if swallowed or sound or split.diff is None or not split.diff.whole else split
     # No line is a diff's first one that was not before lines were joined and their stuffing undone.
     opened = split.diff is not None and (
         split.diff.lines[0] in lines or _apart(texts, text, lines, answer=answer).diff is not None

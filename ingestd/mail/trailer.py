@@ -23,6 +23,7 @@ _KNOWN = re.compile(
     f"{_COLON}{_VALUE}"
 )
 # What git-format-patch(1) and b4 write below a cover of the commits it stands on: no trailers, but bases and links.
+# They write it so; `Change-Id` is a trailer of Gerrit's.
 _BASES = frozenset(
     ("base-commit", "change-id", "prerequisite-change-id", "prerequisite-message-id", "prerequisite-patch-id")
 )

@@ -73,7 +73,7 @@ def test_notes_may_stand_below_a_second_separator() -> None:
     parts = body.read("Why.\n---\nSupersedes: <a@b>\n---\n f | 1 +\n 1 file changed, 1 insertion(+)\n")
     assert parts.message == "Why."
     assert parts.notes == "Supersedes: <a@b>"
-    assert body.read("Why.\n---\n---\n f | 1 +\n").notes == ""
+    assert body.read("Why.\n---\n---\n---\n f | 1 +\n").notes == ""
     assert body.read("Why.\n---\n--- a\n").notes == "--- a"
 
 
@@ -81,6 +81,8 @@ def test_a_diffstat_whose_first_line_has_lost_its_blank() -> None:
     parts = body.read("Why.\n---\nv2: a | b\n\nlong/name.c | 12 +++---\n f | 1 +\n 2 files changed\n")
     assert parts.notes == "v2: a | b"
     assert parts.diffstat == "long/name.c | 12 +++---\n f | 1 +\n 2 files changed"
+    parts = body.read("Why.\n---\nlong/name.c | 12 +++---\n1 file changed\n")  # without any blank it is not told
+    assert (parts.notes, parts.diffstat) == ("long/name.c | 12 +++---\n1 file changed", "")
 
 
 @pytest.mark.parametrize(

@@ -247,6 +247,8 @@ def test_an_unquoted_diff_in_an_answer_is_told_and_the_text_stays_whole() -> Non
         ("     a long line that a mail program has broken somewhere near to its\nmiddle\n+d\n", None),
         ("+\na_very_long_name_that_had_no_room_beside_its(indent)\n+d\n", None),
         ("\u00a0c\n\td\n+e\n", None),
+        ('+\t\t\t\tdev_err(dev, "This long text has no more room on its line",\nvalue);\n+d\n', None),
+        (" c\n\n-- \nBob\n", " c\n"),
     ],
 )
 def test_in_an_answer_prose_ends_a_hunk(below: str, kept: str | None) -> None:
@@ -257,6 +259,24 @@ def test_in_an_answer_prose_ends_a_hunk(below: str, kept: str | None) -> None:
     assert (patch.diff or "").rstrip("\n") == (head + below).rstrip("\n")
 
 
+@pytest.mark.parametrize(
+    ("counts", "lines", "kept"),
+    [
+        ("-0,0 +1,9", "+a\nWhy?\n+b\n", "+a\n"),  # a new file has no context
+        ("-1,3 +1,3", "-b\n+c\n\nd\n", "-b\n+c\n\nd\n"),  # no context has its blank: the mail has lost them
+    ],
+)
+def test_what_is_prose_where_no_context_has_its_blank(counts: str, lines: str, kept: str) -> None:
+    head = f"--- a/f\n+++ b/f\n@@ {counts} @@\n"
+    assert parse(mail("1@x", "Re: [PATCH] x", f"> how?\n\nSo:\n\n{head}{lines}")).diff == head + kept
+
+
+def test_a_file_without_a_command_behind_a_hunk_cut_short_in_an_answer() -> None:
+    files = "--- a/f\n+++ b/f\n@@ -1,9 +1,9 @@\n a\n-b\n+c\n\n--- a/g\n+++ b/g\n@@ -1 +1 @@\n-x\n+y\n"
+    read = parse(mail("1@x", "Re: [PATCH] x", f"> how?\n\n{files}"))
+    assert [(file.path, file.added, file.removed) for file in read.files] == [("f", 1, 1), ("g", 1, 1)]
+
+
 def test_files_behind_prose_in_an_answer_are_found() -> None:
     cut = made("f", new="a long line behind which the next one is none that a program has broken").replace("2", "8")
     for between in ("", "\nWhy?\n\n"):
@@ -265,10 +285,17 @@ def test_files_behind_prose_in_an_answer_are_found() -> None:
         assert read.diff == cut + made("g")
 
 
-@pytest.mark.parametrize("mark", ["-----Original Message-----", "----- Original message -----", "Original Message"])
+@pytest.mark.parametrize(
+    "mark",
+    [
+        *("-----Original Message-----", "----- Original message -----", "Original Message", "--ORIGINAL MESSAGE--:"),
+        *(" ----- Original Message -----", "From: Ann <ann@example.org>\nSent: Monday"),
+    ],
+)
 def test_what_outlook_quotes_is_not_the_senders_diff(mark: str) -> None:
-    below = f"\n{mark}\nFrom: Bob\n\nWhy.\n---\n{made('g')}"
-    assert parse(mail("1@x", "RE: [PATCH] x", f"Fine.\n{below}")).diff is None
+    below = f"{mark}\nTo: Bob\n\nWhy.\n---\n{made('g')}"
+    assert parse(mail("1@x", "RE: [PATCH] x", f"Fine.\n\n{below}")).diff is None
+    assert parse(mail("1@x", "RE: [PATCH] x", below)).diff is None
     read = parse(mail("1@x", "RE: [PATCH] x", f"Rather:\n\n{made('f')}\n{below}"))
     assert [file.path for file in read.files] == ["f"]
     assert (read.content or "").endswith("+three")

@@ -35,6 +35,26 @@ def encoded(body: bytes, transfer: str, charset: str = "UTF-8", **rest: str) -> 
     return head + body
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        f"> how?\n\nSo:\n\n{diff()}\nthanks\n",
+        f"Rather:\n\n{diff()}\n-----Original Message-----\nFrom: Bob\n\n{diff('bobs.c')}",
+        f"> how?\n\n{diff().replace('-1,2 +1,2', '-1,9 +1,9')}\nWhy?\n\n> q\n{diff('g.c')}",
+    ],
+)
+def test_of_an_answer_comes_the_diff_that_is_stored(body: str) -> None:
+    raw = mail("1@example.org", "Re: [PATCH] x", body)
+    found = export.read(raw)
+    assert found is not None
+    assert found.diff.decode() == parse(raw).diff
+
+
+def test_an_answer_without_a_diff_of_its_own_is_no_patch() -> None:
+    raw = mail("1@example.org", "RE: [PATCH] x", f"Fine.\n\n-----Original Message-----\nFrom: Bob\n\n{diff()}")
+    assert export.read(raw) is None
+
+
 def test_headers_are_ours_alone() -> None:
     """No second MIME-Version, nothing of lists, relays and mail programs."""
     raw = patch(

@@ -82,6 +82,9 @@ SHORTLOG = "Hello.\n\nAnn Author (2):\n  One\n  Two\n\n f | 2 +-\n 2 files chang
         ("✓ CI.BAT: success for x", "Fine.\n", {"author": "Patchwork <patchwork@x.org>"}, "notice"),
         ("Re: [PATCH] x", "> a\nYes.\n", {"author": "Patchwork Maintainer <a@x.org>"}, "reply"),
         ("Automatic reply: [PATCH] x", "I am away.\n", {"reply_to": "0@x"}, "notice"),
+        ("Out of office hours", "Text.\n", {"reply_to": "0@x"}, "reply"),
+        ('Re: Applied "x: y" to the spi tree', "> a\nPlease drop it.\n", {"reply_to": "0@x"}, "reply"),
+        ("Re: + mm-x.patch added to -mm tree", "> a\nPlease drop it.\n", {"reply_to": "0@x"}, "reply"),
     ],
 )
 def test_kind(subject: str, body: str, options: dict[str, object], kind: str) -> None:

@@ -157,6 +157,20 @@ def test_a_quote_in_html_is_not_the_senders_word() -> None:
     assert mail.charset == "iso-8859-1"
 
 
+def test_the_quote_signs_do_not_count_for_the_key() -> None:
+    answer = "Fine.<blockquote>one</blockquote>two"
+    same = answer.replace("<blockquote>", "<div>").replace("</blockquote>", "</div>")
+    keys = {parse(_single(source.encode(), "text/html")).content_key for source in (answer, same)}
+    assert len(keys) == 1
+
+
+def test_a_diff_in_an_answer_of_html_only_is_whole() -> None:
+    head = HEAD.replace(b"[PATCH] x", b"Re: [PATCH] x")
+    said = "--- a/f\n+++ b/f\n@@ -1,3 +1,3 @@\n-b\n+c\n\n d\n"
+    mail = parse(_single(f"<p>So:</p><pre>{said}</pre>".encode(), "text/html", head=head))
+    assert mail.diff == said.replace(" d", "d")
+
+
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
@@ -419,12 +433,39 @@ def test_a_stuffed_flowed_diff_that_has_lost_blanks_is_made_whole() -> None:
         assert [(file.added, file.removed) for file in mail.files] == [(1, 1)]
 
 
+@pytest.mark.parametrize("below", ["", "\nThanks.\n", "\n-- \nAnn\n"])
+@pytest.mark.parametrize("subject", [b"[PATCH] x", b"Re: [PATCH] x"])
+def test_a_stuffed_flowed_diff_that_is_whole_is_not_joined(subject: bytes, below: str) -> None:
+    """A context line of one blank ends with a blank, as if broken; an empty line below would make up for it."""
+    diff = "--- a/f\n+++ b/f\n@@ -1,5 +1,5 @@\n a\n-b\n+c\n \n d\n e\n"
+    body = f"Why.\n---\n{diff}".replace("\n ", "\n  ") + below
+    head = HEAD.replace(b"[PATCH] x", subject)
+    assert parse(_single(body.encode(), "text/plain; format=flowed", head=head)).diff == diff
+
+
+def test_a_flowed_answer_with_the_lists_footer_is_made_whole() -> None:
+    broken = diff("f").replace("@@\n", "@@ a_function_of_the_file( \nint)\n").replace("\n one", "\n  one")
+    stuffed = f"> how?\n\nSo:\n\n{broken}"
+    raw = _multi("mixed", ("Content-Type: text/plain; format=flowed", stuffed), FOOTER)
+    mail = parse(raw.replace(b"Subject: ", b"Subject: Re: ", 1))
+    assert mail.diff == diff("f").replace("@@\n", "@@ a_function_of_the_file( int)\n")
+
+
 def test_joined_lines_swallow_no_hunk() -> None:
     """A context line of one blank, stuffed, ends with a blank: joined with what follows it would hide a header."""
     hunk = "@@ -{0},2 +{0},2 @@\n-a\n+b\n  \n"
     body = "--- a/f\n+++ b/f\n" + hunk.format(1) + hunk.format(9)
     mail = parse(_single(f"Why.\n---\n{body}".encode(), "text/plain; format=flowed"))
     assert [(file.added, file.removed) for file in mail.files] == [(2, 2)]
+
+
+def test_joined_lines_swallow_no_file() -> None:
+    rename = "diff --git a/x b/y\nsimilarity index 100%\nrename from x\nrename to y\n"
+    for above in ("So: \n", "So:\n\n" + diff("f").replace("\n ", "\n  ") + "and \n"):
+        body = f"> how?\n\n{above}{rename}"
+        head = HEAD.replace(b"[PATCH] x", b"Re: [PATCH] x")
+        mail = parse(_single(body.encode(), "text/plain; format=flowed", head=head))
+        assert [file.path for file in mail.files][-1] == "y"
 
 
 def test_a_diff_that_only_says_it_is_flowed_stays_as_it_is() -> None:
