@@ -35,10 +35,15 @@ def read(message: str) -> Parts:
     said, below = (text[start : separator.start()], text[separator.end() :]) if separator else (text[start:], "")
     stat = _STAT.search(below)
     notes, diffstat = (below[: stat.start()] + below[stat.end() :], stat.group()[1:]) if stat else (below, "")
-    notes = notes.strip("\n").rstrip()
-    while is_separator(notes[notes.rfind("\n") + 1 :]):  # another one stood above the diffstat
-        notes = notes[: max(notes.rfind("\n"), 0)].rstrip()
-    return Parts(headers, said.strip("\n").rstrip(), notes, diffstat)
+    return Parts(headers, said.strip("\n").rstrip(), _ended(notes).strip("\n").rstrip(), diffstat)
+
+
+def _ended(notes: str) -> str:
+    """Notes without the separators at their end: another one above the diffstat."""
+    lines = notes.split("\n")
+    while lines and (is_separator(lines[-1]) or not lines[-1].strip()):
+        lines.pop()
+    return "\n".join(lines)
 
 
 def is_separator(line: str) -> bool:

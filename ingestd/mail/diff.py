@@ -3,11 +3,12 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from itertools import pairwise
 from typing import NamedTuple
 
 from ingestd.mail import limits
-from ingestd.mail.hunk import PROSE, REMARK, Counts, Headers, Hunk, measure
+from ingestd.mail.hunk import PROSE, REMARK, Counts, Headers, Hunk, measure, odd, plain
 
 _EXTENDED = (
     "old mode ", "new mode ", "deleted file mode ", "new file mode ", "copy from ", "copy to ", "rename from ",
@@ -67,12 +68,7 @@ class Diff:
     @property
     def whole(self) -> bool:
         """Every hunk has the lines that its header counts; empty ones are context that has lost its blank."""
-        return all(hunk.plain or self._adds_up(start + 1, hunk) for start, hunk in self.hunks.items())
-
-    def _adds_up(self, start: int, hunk: Hunk) -> bool:
-        lines = hunk.end - start - hunk.remarks
-        counts = f"-{lines - hunk.added} +{lines - hunk.removed}"
-        return counts == hunk.size and PROSE.search(self.marks, start, hunk.end) is None
+        return all(_adds_up(hunk, self.marks, start + 1, 0) for start, hunk in self.hunks.items())
 
 
 class Split(NamedTuple):
@@ -109,7 +105,15 @@ def first_mark(text: str) -> int:
     return found.start() + 1 if found else -1
 
 
-def split(text: str, lines: list[str] | None = None, *, answer: bool = False) -> Split:
+class Trust(Enum):
+    """How far the counts of hunks are trusted."""
+
+    COUNTS = "whatever the lines are"  # as Patchwork does
+    ABOVE_PROSE = "up to where prose begins"  # people cut hunks short in answers, and write below them
+    WHOLE = "where all of them add up"  # else there is no diff
+
+
+def split(text: str, lines: list[str] | None = None, trust: Trust = Trust.COUNTS) -> Split:
     """The text's message, its diff and what stands behind; `lines` are those of the text where the caller has them.
 
     Patchwork's rules (reference: mail rules, section 6), line by line, with these mends:
@@ -117,14 +121,16 @@ def split(text: str, lines: list[str] | None = None, *, answer: bool = False) ->
     - a line of prose that begins with `diff ` or `Index: ` opens no diff unless a diff's header follows;
     - after binary data the next file's header belongs to the diff, and a signature ends the data;
     - `Binary files ... differ` below a git header is a diff; context diffs are read;
-    - in an `answer` prose ends a hunk, whatever that counts: people cut hunks short and write below them.
+    - how far a hunk goes is a matter of `trust`.
     """
     start = first_mark(text)
     if start < 0 or not (_NEEDED.search(text, start - 1) if start else _NEEDED.search("\n" + text)):
         return Split(text, "", None)
     lines = text[start:].split("\n") if lines is None else lines[text.count("\n", 0, start) :]
-    splitter = _Splitter(lines, len(text) - start, answer=answer)
+    splitter = _Splitter(lines, len(text) - start, trust)
     splitter.run()
+    if not splitter.sound:
+        return Split(text, "", None)
     message, tail = splitter.texts()
     return Split(text[:start] + message, tail, splitter.diff(), splitter.unread)
 
@@ -199,39 +205,47 @@ def _flags(lines: list[str], marks: str) -> str:
     return "".join(pieces)
 
 
-def _above_prose(lines: list[str], marks: str, start: int, behind: int, counts: Counts) -> tuple[Hunk, bool, int]:
+def _above_prose(
+    lines: list[str], marks: str, start: int, behind: int, counts: Counts, last: int
+) -> tuple[Hunk, bool, int]:
     """As `measure`, but the hunk ends where prose begins, or another hunk or file: no line is looked at for two hunks.
 
     Where there is context, and none has kept its blank, what looks like prose may be context.
     """
+    if hunk := plain(marks, start, behind, counts, last):
+        return hunk, True, 0
     _, old, new = counts
-    end = min(start + old + new + _REMARKS, len(marks))
-    context = _CONTEXT_LINE.search(marks, start, end)
-    sure = start if not (old and new) else context.start() if context else end  # what looks so behind it is prose
-    found = PROSE.search(marks, start, end)
+    last = min(start + old + new + _REMARKS, last)
+    context = _CONTEXT_LINE.search(marks, start, last)
+    sure = start if not (old and new) else context.start() if context else last  # what looks so behind it is prose
+    found = PROSE.search(marks, start, last)
     while found:
         at = found.start()
         if lines[at].startswith(_BEGINNINGS):
             names = marks[at - 2 : at] == "-+" and lines[at - 2].startswith("--- ") and lines[at - 1].startswith("+++ ")
-            end = at - 2 if names else at
+            last = at - 2 if names else at
             break
         if sure < at and not _is_wrapped(lines[at - 1], lines[at]):
-            end = at
+            last = at
             break
-        found = PROSE.search(marks, at + 1, end)
-    return _cut_off(lines[start:end], marks[start:end], start + behind, counts)
+        found = PROSE.search(marks, at + 1, last)
+    hunk, reached, steps = odd(lines, marks, start, behind, counts, last)
+    if not reached:  # a signature and empty lines are not its
+        if "-- " in lines[start:last]:
+            hunk, _, steps = measure(lines, marks, start, behind, counts, lines.index("-- ", start))
+        end = hunk.end - behind
+        hunk = hunk._replace(end=hunk.end - len(marks[start:end]) + len(marks[start:end].rstrip("\n")))
+    return hunk, reached, steps + 1  # to look for prose takes about as long as another half
 
 
-def _cut_off(lines: list[str], marks: str, behind: int, counts: Counts) -> tuple[Hunk, bool, int]:
-    """The hunk that these lines are, of which the last ones may be missing: a signature and empty lines are not its."""
-    hunk, reached, steps = measure(lines, marks, 0, behind, counts)
-    if reached:
-        return hunk, reached, steps
-    if "-- " in lines:
-        lines = lines[: lines.index("-- ")]
-        marks = marks[: len(lines)]
-        hunk, _, steps = measure(lines, marks, 0, behind, counts)
-    return hunk._replace(end=behind + len(marks.rstrip("\n"))), False, steps
+def _adds_up(hunk: Hunk, marks: str, start: int, behind: int) -> bool:
+    """Has a hunk the lines that its header counts? Empty ones are context that has lost its blank."""
+    if hunk.plain:
+        return True
+    end = hunk.end - behind
+    lines = end - start - hunk.remarks
+    counts = f"-{lines - hunk.added} +{lines - hunk.removed}"
+    return counts == hunk.size and PROSE.search(marks, start, end) is None
 
 
 def _is_wrapped(above: str, line: str) -> bool:
@@ -263,10 +277,11 @@ class _Splitter:
     as there is room for.
     """
 
-    def __init__(self, lines: list[str], size: int, *, answer: bool = False) -> None:
+    def __init__(self, lines: list[str], size: int, trust: Trust) -> None:
         self.lines = lines
         self.marks = marks_of(lines)
-        self.answer = answer
+        self.trust = trust
+        self.sound = True
         self.signs = Signs(lines, self.marks)
         self.at = self.open = 0
         self.runs: list[tuple[int, int]] = []  # where the diff's lines begin and end, in order
@@ -485,12 +500,16 @@ class _Splitter:
         if not self.runs:
             self._take(hunk)  # the diff begins, before any step is taken for its hunks
         lines, marks = self.lines, self.marks
-        read = _above_prose if self.answer else measure
+        read = _above_prose if self.trust is Trust.ABOVE_PROSE else measure
         behind = self.taken - self.open  # how far a line's place in the diff is from its place in the text
         at = hunk
         below = False  # is it below another hunk?
         while hunk and self.steps < self.most and (counts := self.headers[lines[hunk]]):
-            found, reached, steps = read(lines, marks, hunk + 1, behind, counts)
+            found, reached, steps = read(lines, marks, hunk + 1, behind, counts, len(lines))
+            if self.trust is Trust.WHOLE and not _adds_up(found, marks, hunk + 1, behind):
+                self.sound = False
+                self.at = len(lines)
+                return
             if reached:
                 self.hunks += 1
                 self.state = _HUNKS

@@ -40,82 +40,97 @@ class Headers(dict[str, Counts | None]):
         return counts
 
 
-def measure(lines: list[str], marks: str, start: int, behind: int, counts: Counts) -> tuple[Hunk, bool, int]:
+def measure(lines: list[str], marks: str, start: int, behind: int, counts: Counts, last: int) -> tuple[Hunk, bool, int]:
     """The hunk whose lines begin at `start`, whether its counts are reached, and how many half steps that took.
 
     `marks` has the first character of each line, and a line's place in the diff is so far `behind` the one in `lines`.
-    The counts are trusted, as far as there are lines.
+    The counts are trusted, as far as there are lines: up to `last`, with which none begins.
     """
+    if found := plain(marks, start, behind, counts, last):
+        return found, True, 0
+    return odd(lines, marks, start, behind, counts, last)
+
+
+def odd(lines: list[str], marks: str, start: int, behind: int, counts: Counts, last: int) -> tuple[Hunk, bool, int]:
+    """As `measure`, of a hunk that is not `plain`."""
     size, old, new = counts
-    if end := _plain_end(marks, start, old, new):
-        hunk = size, end + behind, end - start - old, end - start - new, 0, True
-        return tuple.__new__(Hunk, hunk), True, 0  # for all the hunks of a mail its own constructor takes its time
-    if end := _measured_end(marks, start, old, new):
+    if end := _measured_end(marks, start, old, new, last):
         remarks = marks.count("\\", start, end)
         if not remarks or remarks == _remarks(lines[start:end]):
             added, removed = end - remarks - start - old, end - remarks - start - new
             run = _WITH_REMARKS.match(marks, start, end)
-            plain = run is not None and run.end() == end
-            return Hunk(size, end + behind, added, removed, remarks, plain), True, _MEASURED
-    remarks, plain, reached, end = _counted(lines, marks, start, old, new)
+            as_git = run is not None and run.end() == end
+            return Hunk(size, end + behind, added, removed, remarks, as_git), True, _MEASURED
+    remarks, as_git, reached, end = _counted(lines, marks, start, old, new, last)
     added, removed = marks.count("+", start, end), marks.count("-", start, end)
-    return Hunk(size, end + behind, added, removed, remarks, plain), reached, _COUNTED
+    return Hunk(size, end + behind, added, removed, remarks, as_git), reached, _COUNTED
 
 
-def _plain_end(marks: str, start: int, old: int, new: int) -> int:
+def plain(marks: str, start: int, behind: int, counts: Counts, last: int) -> Hunk | None:
+    """The hunk where it is one as git writes nearly all: every line begins as it must, the counts hold, no remarks."""
+    size, old, new = counts
+    end = _plain_end(marks, start, old, new, last)
+    if not end:
+        return None
+    hunk = size, end + behind, end - start - old, end - start - new, 0, True
+    return tuple.__new__(Hunk, hunk)  # for all the hunks of a mail its own constructor takes its time
+
+
+def _plain_end(marks: str, start: int, old: int, new: int, last: int) -> int:
     """Where a hunk ends whose lines are as git writes them and are followed by none like them; else 0.
 
     The last line counts, and all counts agree with it: so they did not before it, and the hunk ends behind it.
     """
-    run = _PLAIN.match(marks, start, start + old + new)
+    run = _PLAIN.match(marks, start, min(start + old + new, last))
     end = run.end() if run else start
     if end - marks.count("+", start, end) != start + old or end == start:
         return 0
     return end if end - marks.count("-", start, end) == start + new else 0
 
 
-def _measured_end(marks: str, start: int, old: int, new: int) -> int:
+def _measured_end(marks: str, start: int, old: int, new: int, last: int) -> int:
     """Where a hunk ends, whatever follows it, if all backslashes begin remarks and odd lines are context; else 0."""
     end, left, right = start, old, new
     for _ in range(_ROUNDS):
         more = max(left, right)  # lines at least: none counts for more than one on a side
         if more <= 0:
             break
+        if end + more > last:
+            return 0
         counting = more - marks.count("\\", end, end + more)
         left -= counting - marks.count("+", end, end + more)
         right -= counting - marks.count("-", end, end + more)
         end += more
-    return end if left == right == 0 and start < end <= len(marks) else 0
+    return end if left == right == 0 and start < end else 0
 
 
-def _counted(lines: list[str], marks: str, at: int, old: int, new: int) -> tuple[int, bool, bool, int]:
+def _counted(lines: list[str], marks: str, at: int, old: int, new: int, last: int) -> tuple[int, bool, bool, int]:
     """Any other hunk: how many remarks it has, whether it is plain and its counts are reached, and where it ends."""
-    last = len(marks)
     left, right = old, new
     remarks = 0
-    plain = True
+    as_git = True
     reached = False
     while at < last and not reached:
         # Where one side has all its lines, more of them end nothing.
-        if left <= 0 < right and (run := _REMOVED.match(marks, at)):
+        if left <= 0 < right and (run := _REMOVED.match(marks, at, last)):
             left -= run.end() - at
             at = run.end()
-        elif right <= 0 < left and (run := _ADDED.match(marks, at)):
+        elif right <= 0 < left and (run := _ADDED.match(marks, at, last)):
             right -= run.end() - at
             at = run.end()
         end = min(at + max(left, right, 1), last)  # no line counts for more than one on a side
         added, removed = marks.count("+", at, end), marks.count("-", at, end)
         context = marks.count(" ", at, end)
-        if odd := end - at - added - removed - context:
+        if others := end - at - added - removed - context:
             ends = _remarks(lines[at:end]) if marks.count("\\", at, end) else 0
             remarks += ends
-            context += odd - ends
-            plain = plain and ends == odd
+            context += others - ends
+            as_git = as_git and ends == others
         left -= context + removed
         right -= context + added
         at = end
         reached = left <= 0 and right <= 0
-    return remarks, plain and left == 0 and right == 0, reached, at
+    return remarks, as_git and left == 0 and right == 0, reached, at
 
 
 def _remarks(lines: list[str]) -> int:

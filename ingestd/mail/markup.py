@@ -34,19 +34,18 @@ _NO_MARKS = {ord(_QUOTED): None, ord(_UNQUOTED): None}
 _DEEPEST = 8  # quote signs before a line
 
 
-def quotes(source: str) -> bool:
-    """Is there a `blockquote` in it?"""
-    return _QUOTE.search(source) is not None
-
-
-def text(source: str, *, exact: bool = False, marked: bool = True) -> str:
+def text(source: str, *, exact: bool = False) -> str:
     """The visible text: blocks begin on a new line, markup, scripts and styles are gone, entities are read.
 
-    `marked`: a quote sign stands before each line of a `blockquote`, as mail programs write them into plain text.
-
+    A quote sign stands before each line of a `blockquote`, as mail programs write them into plain text.
     `exact`: blanks that a browser shows stay, those in `pre` and those that do not break, as a diff needs them.
     """
-    if marked and (_QUOTED in source or _UNQUOTED in source):
+    return texts(source, exact=exact)[0]
+
+
+def texts(source: str, *, exact: bool = False) -> tuple[str, str]:
+    """What `text` gives, and the same without quote signs."""
+    if _QUOTED in source or _UNQUOTED in source:
         source = source.translate(_NO_MARKS)
     source = _TAG_IN_TAG.sub(_one_tag, "".join(_TOKENS.findall(source)))
     flowing, *kept = _PRE.split(_HIDDEN_TEXT.sub("", source))
@@ -56,14 +55,21 @@ def text(source: str, *, exact: bool = False, marked: bool = True) -> str:
             out.append(piece.replace("\n", " "))
         else:
             out.append(_KEPT + piece.replace("\n", f"\n{_KEPT}") if exact else piece)
-    said, quoted = _QUOTE.subn(_mark, "\n".join(out)) if marked else ("\n".join(out), 0)
+    said, quotes = _QUOTE.subn(_mark, "\n".join(out))
     said = _unescaped(_TAG.sub("\n", said))
+    if not quotes:
+        plain = _lines(said, exact=exact) + "\n"
+        return plain, plain
+    plain = said.replace(f"\n{_QUOTED}\n", "\n").replace(f"\n{_UNQUOTED}\n", "\n")
+    return _quoted(_lines(said, exact=exact)) + "\n", _lines(plain, exact=exact) + "\n"
+
+
+def _lines(said: str, *, exact: bool) -> str:
+    """The text with blanks and empty lines as a browser shows them; `exact` as `text` says."""
     if exact:
-        said = "\n".join(map(_exact, said.split("\n")))
-        return (_quoted(said) if quoted else said) + "\n"
+        return "\n".join(map(_exact, said.split("\n")))
     lines = map(str.strip, _BLANKS.sub(" ", said.replace("\u00a0", " ")).split("\n"))
-    said = _EMPTY_LINES.sub("\n\n", "\n".join(lines)).strip()
-    return (_quoted(said) if quoted else said) + "\n"
+    return _EMPTY_LINES.sub("\n\n", "\n".join(lines)).strip()
 
 
 def _mark(found: re.Match[str]) -> str:

@@ -15,6 +15,7 @@ UNREAD = "too many small pieces for a diff"
 ORIGINAL = r"[ \t]*(?:-{2,20}\s?)?Original Message(?:\s?-{2,20})?:?[ \t]*(?=\n|\Z)|From: .{3,200}+\nSent: "
 _BELOW = re.compile(rf"(?:\A|\n)(?:{ORIGINAL})", re.IGNORECASE)
 _FEW = 8  # texts of a mail
+_ANSWER = diff.Trust.ABOVE_PROSE
 _BEGINNINGS = ("\n@@ -", "\ndiff ")  # of a hunk or a file
 _FILE_LINE = re.compile(r"^(?:diff --git|Index:|---|\+\+\+|\*\*\*) [^\n]*\n", re.MULTILINE)
 
@@ -22,7 +23,7 @@ _MORE_CR = re.compile(r"(?<!\r)\r+(?=\n|\Z)")
 
 # format=flowed (RFC 3676)
 _NOT_STUFFED = re.compile(r"\n (?![ >\n]|\Z|From)")
-_FOLDED = re.compile(r"(\ndiff --git [^\n]* )\n([^\n]*)")  # the only line of a diff that may be joined
+_FOLDED = re.compile(r"(\ndiff [^\n]*)( )\n([^\n]*)")  # the first line of a file
 _SOFT = re.compile(r"(?<![^\n])(?!>|-- (?:\n|\Z))([^\n]*) (?:\n(?!>)|(?=\n)|\Z)")  # unquoted, blank at its end
 
 
@@ -35,15 +36,15 @@ class Texts:
     flowed: list[tuple[bool, bool]] = field(default_factory=list)  # of each plain text: format=flowed, DelSp
     patches: list[str] = field(default_factory=list)  # attachments that are patches by type or name
     html: list[str] = field(default_factory=list)
-    unmarked: list[str] = field(default_factory=list)  # what HTML says, without quote signs, where it has any
+    unmarked: list[str] = field(default_factory=list)  # the first plain texts without the quote signs we put into HTML
     other: list[bytes] = field(default_factory=list)
     charset: str | None = None  # of the first plain text or patch; of HTML where the text is made from that
     html_charset: str | None = None
     lossy: bool = False
     # Of each text that was taken apart. The first few in no dictionary: to hash a text takes as long as much of its
     # reading. Mails of hundreds of texts have them in one: to compare each with each takes longer.
-    splits: list[tuple[tuple[str, bool], diff.Split]] = field(default_factory=list)  # the text, whether as an answer's
-    more_splits: dict[tuple[str, bool], diff.Split] = field(default_factory=dict)
+    splits: list[tuple[tuple[str, diff.Trust], diff.Split]] = field(default_factory=list)
+    more_splits: dict[tuple[str, diff.Trust], diff.Split] = field(default_factory=dict)
     joined: dict[tuple[str, bool], str] = field(default_factory=dict)  # flowed text and its DelSp -> `unflow`
     defects: dict[str, None] = field(default_factory=dict)
 
@@ -87,9 +88,9 @@ def gather(parts: list[mime.Part], *, exact: bool = False) -> Texts:
     if texts.html and all(_only_footer(text) for text in texts.plain):
         texts.defects[HTML] = None
         texts.charset = texts.html_charset
-        made = [markup.text(source, exact=exact) for source in texts.html]
-        if any(map(markup.quotes, texts.html)):
-            texts.unmarked = [markup.text(source, marked=False) for source in texts.html]
+        made, texts.unmarked = map(
+            list, zip(*(markup.texts(source, exact=exact) for source in texts.html), strict=True)
+        )
         texts.plain = made + texts.plain
         texts.flowed = [(False, False)] * len(made) + texts.flowed
     texts.lines = [text.split("\n") for text in texts.plain]
@@ -164,10 +165,11 @@ def read_answer(texts: Texts) -> Body:
     split = diff.Split(said, "", None)
     if diff.first_mark(said) >= 0:
         lines = said.split("\n") if below else lines
-        split = _apart(texts, said, lines, answer=True)
         delsp = next((delsp for flowed, delsp in texts.flowed if flowed), None)
-        if split.diff is not None and delsp is not None:
-            split = _unflowed(texts, said, lines, delsp=delsp, answer=True)
+        if delsp is None:
+            split = _apart(texts, said, lines, _ANSWER)
+        else:
+            split = _unflowed(texts, said, lines, _ANSWER, delsp=delsp)
         split = _noted(texts, split)
     return Body(content or None, split.diff, own, split.message, split.tail + below, attached=False)
 
@@ -191,21 +193,25 @@ def unquoted(texts: list[str], lines: list[list[str]]) -> list[str]:
     return kept
 
 
-def _apart(texts: Texts, text: str, lines: list[str] | None = None, *, answer: bool = False) -> diff.Split:
+def _apart(
+    texts: Texts, text: str, lines: list[str] | None = None, trust: diff.Trust = diff.Trust.COUNTS
+) -> diff.Split:
     """A text taken apart, once: also where what was read as a message turns out to be an answer."""
-    split = _known(texts, (text, False))
-    if answer and (split is None or not (split.diff is None or split.diff.plain)):  # else both are the same
-        split = _known(texts, (text, True))
+    split = _known(texts, (text, diff.Trust.COUNTS))
+    if split is None or not (
+        trust is diff.Trust.COUNTS or split.diff is None or split.diff.plain
+    ):  # else it is the same
+        split = _known(texts, (text, trust))
     if split is None:
-        split = diff.split(text, lines, answer=answer)
+        split = diff.split(text, lines, trust)
         if len(texts.splits) < _FEW:
-            texts.splits.append(((text, answer), split))
+            texts.splits.append(((text, trust), split))
         else:
-            texts.more_splits[text, answer] = split
+            texts.more_splits[text, trust] = split
     return split
 
 
-def _known(texts: Texts, key: tuple[str, bool]) -> diff.Split | None:
+def _known(texts: Texts, key: tuple[str, diff.Trust]) -> diff.Split | None:
     split = next((split for known, split in texts.splits if known == key), None)
     if split is None and len(texts.splits) >= _FEW:
         split = texts.more_splits.get(key)
@@ -265,35 +271,40 @@ def _attached(texts: Texts) -> tuple[diff.Diff | None, str]:
     return diff.joined(found), above
 
 
-def _unflowed(texts: Texts, text: str, lines: list[str], *, delsp: bool, answer: bool = False) -> diff.Split:
-    """The split of a format=flowed text: lines joined as git-mailinfo(1) does, or only the stuffing undone."""
-    plain = unstuff(text)
+def _unflowed(
+    texts: Texts, text: str, lines: list[str], trust: diff.Trust = diff.Trust.COUNTS, *, delsp: bool
+) -> diff.Split:
+    """The split of a format=flowed text: only its stuffing undone where its diff adds up so, else its lines joined.
+
+    git-mailinfo(1) joins them in any case. A context line of one blank ends with a blank, too, and would be lost.
+    """
+    plain = unstuff(text, delsp=delsp)
     if plain is None:
-        return _apart(texts, text, lines, answer=answer)
-    flowing = joined(texts, text, delsp=delsp)
-    swallowed = any(flowing.count(line) < plain.count(line) for line in _BEGINNINGS)  # by the line above, as its rest
-    split = _apart(texts, flowing, answer=answer)
-    if swallowed or split.diff is None or not split.diff.plain:
-        apart = _apart(texts, plain, answer=answer)
-        sound = apart.diff is not None and apart.diff.hunks and apart.diff.whole  # it is as if nothing were broken
-        split = apart if swallowed or sound or split.diff is None or not split.diff.whole else split
+        return _apart(texts, text, lines, trust)
+    split = _apart(texts, plain, None, trust)
+    if split.diff is None or not (split.diff.hunks and split.diff.whole):
+        flowing = joined(texts, text, delsp=delsp)
+        swallowed = any(
+            flowing.count(line) < plain.count(line) for line in _BEGINNINGS
+        )  # by the line above, as its rest
+        whole = None if swallowed else _apart(texts, flowing, None, diff.Trust.WHOLE)
+        split = whole if whole and whole.diff else split
     # No line is a diff's first one that was not before lines were joined and their stuffing undone.
-    opened = split.diff is not None and (
-        split.diff.lines[0] in lines or _apart(texts, text, lines, answer=answer).diff is not None
-    )
-    return split if opened else diff.Split(text, "", None)
+    if split.diff is None or split.diff.lines[0] in lines or _apart(texts, text, lines, trust).diff is not None:
+        return split
+    return diff.Split(text, "", None)
 
 
-def unstuff(text: str) -> str | None:
+def unstuff(text: str, *, delsp: bool = False) -> str | None:
     """RFC 3676 section 4.4: take off the blank that format=flowed puts before lines; None where it was not put there.
 
     Some senders say flowed and don't stuff. Then a context line begins with a single blank, which no stuffed
-    text has but before a quote sign or From.
+    text has but before a quote sign or From. A command, the only line of a diff that is broken often, is joined.
     """
     text = "\n" + text
     if "\n " not in text or _NOT_STUFFED.search(text):
         return None
-    return _FOLDED.sub(r"\1\2", text).replace("\n ", "\n")[1:]
+    return _FOLDED.sub(r"\1\3" if delsp else r"\1\2\3", text).replace("\n ", "\n")[1:]
 
 
 def joined(texts: Texts, text: str, *, delsp: bool) -> str:
