@@ -35,15 +35,17 @@ def read(message: str) -> Parts:
     said, below = (text[start : separator.start()], text[separator.end() :]) if separator else (text[start:], "")
     stat = _STAT.search(below)
     notes, diffstat = (below[: stat.start()] + below[stat.end() :], stat.group()[1:]) if stat else (below, "")
-    return Parts(headers, said.strip("\n").rstrip(), _ended(notes).strip("\n").rstrip(), diffstat)
+    return Parts(headers, said.strip("\n").rstrip(), _ended(notes.strip("\n").rstrip()), diffstat)
 
 
 def _ended(notes: str) -> str:
     """Notes without the separators at their end: another one above the diffstat."""
+    if not is_separator(notes[notes.rfind("\n") + 1 :]):
+        return notes
     lines = notes.split("\n")
     while lines and (is_separator(lines[-1]) or not lines[-1].strip()):
         lines.pop()
-    return "\n".join(lines)
+    return "\n".join(lines).rstrip()
 
 
 def is_separator(line: str) -> bool:

@@ -12,7 +12,7 @@ _HEADER = re.compile(
     r"diff --git a/([^\s\"]{1,4000}) b/\1\n(?:(new|deleted) file mode \d+\n)?"
     r"index ([0-9a-f]{4,64})\.\.([0-9a-f]{4,64})(?: \d+)?"
 )
-_HEADER_LINES = (0, 4, 5)  # none between two hunks of a file
+_HEADER_MARKS = frozenset(("", "di-+", "dni-+", "ddi-+"))  # first characters of its lines; none between two hunks
 _CHANGES = {None: Change.MODIFY, "new": Change.ADD, "deleted": Change.DELETE}
 _NOTHING = "/dev/null"
 _SPACES = b" \t\n\r"  # git's own isspace
@@ -72,10 +72,10 @@ def read(diff: Diff) -> Reading | None:
 
 
 def _usual(diff: Diff) -> bool:
-    """Is every hunk whole, and as far behind the one before it as a file's usual header is long?"""
-    at = 0
+    """Is every hunk whole, with what may be a file's usual header above it?"""
+    at, marks = 0, diff.marks
     for first, hunk in diff.hunks.items():
-        if not hunk.plain or first - at not in _HEADER_LINES:
+        if not hunk.plain or marks[at:first] not in _HEADER_MARKS:
             return False
         at = hunk.end
     return at == len(diff.lines) and "\r" not in diff.text

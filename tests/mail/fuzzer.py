@@ -72,8 +72,11 @@ HEADERS = (
     b"Content-Transfer-Encoding: 9bit", b"Not a header", b"Blank : before the colon", b"X: " + b"long " * 300,
 )  # fmt: skip
 
-HTML = "<html><head><style>x{}</style></head><body><p>Hello&nbsp;all,<br>two &lt; three<pre>a\n b</pre></body>\n"
+OUTLOOK = "\n-----Original Message-----\nFrom: Bob <bob@x.org>\nSent: Monday\n\n"
+HTML = "<html><head><style>x{}</style></head><body><p>Hello&nbsp;all,<br>two &lt; three<pre>a\n b</pre>"
+HTML += "<blockquote type=cite>a<br><blockquote>b</blockquote></blockquote></body>\n"
 FOOTER = "_" * 47 + "\ndemo mailing list\nhttps://lists.example.org/listinfo/demo"
+FLOWED = b"Content-Type: text/plain; charset=utf-8; format=flowed; delsp=yes"
 BASE64 = "Content-Transfer-Encoding: base64\n"
 
 LINES = (
@@ -312,6 +315,7 @@ def _plain() -> list[bytes]:
     return [
         *series("s", 2), *series("t", 2, version=3, cover=False), patch("1@x", "[PATCH] x"),
         reply("2@x", "1@x", "[PATCH] x", answer), reply("3@x", "1@x", "[PATCH] x", f"> how?\n\nSo:\n\n{DIFFS[0]}"),
+        reply("9@x", "1@x", "[PATCH] x", f"> how?\n\n{''.join(DIFFS)}\nWhy?\n{OUTLOOK}{DIFFS[0]}"),
         mail("4@x", "[GIT PULL] x", PULL), mail("5@x", "[PULL 00/20] x", PULL), mail(None, "x"),
         mail("6@x", "", f"{pasted}---\n{DIFFS[0]}"), mail("7@x", "[syzbot] x", author="syzbot <syzbot+01@example.com>"),
         mail("8@x", "[PATCH 0/2] x", PULL + bases),
@@ -331,7 +335,8 @@ def _texts() -> list[bytes]:
         HEAD + b"Content-Type: text/plain; charset=iso-8859-1\n\n" + text.decode().encode("latin-1"),
         HEAD + b"Content-Transfer-Encoding: quoted-printable\n\n" + quopri.encodestring(text),
         HEAD + b"Content-Transfer-Encoding: x-uuencode\n\n" + _uuencode(text),
-        HEAD + b"Content-Type: text/plain; charset=utf-8; format=flowed; delsp=yes\n\n" + stuffed,
+        HEAD + FLOWED + b"\n\n" + stuffed,
+        HEAD.replace(b"Subject: ", b"Subject: Re: ") + FLOWED + b"\n\n> how?\n\n" + stuffed,
         HEAD + b"Content-Type: text/html; charset=utf-8\n\n" + HTML.encode(),
     ]  # fmt: skip
 

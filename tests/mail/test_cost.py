@@ -65,13 +65,34 @@ FILES = (
     "rename to g\n--- a\n+++ b\n@@ -1 +1 @@\n", "--- a\n+++ b\n@@ -1 +1 @@\n-a\n+b\n-- \n1\n\n",
     "f\n\n--- a\n+++ b\n@@ -1,3 +1,3 @@\n a\n\n-b\n+c\n",
 )  # fmt: skip
+# What an answer or a flowed text may be full of: hunks cut short, lost blanks, broken lines.
+HUNKS = (
+    "@@ -1,9 +1,9 @@\n x\n-a\n+b\nWhy?\n", "@@ -1,999999 +1,999999 @@\n x\n+a\n", "@@ -1,9 +1,9 @@\n-- \n\n",
+    "--- a\n+++ a\n@@ -1,2 +1,2 @@\n\tx\n-a\n+b\n", "@@ -1,2 +1,2 @@\n  a\n-b \n+c\n", "@@ -1,2 +1,2 @@\n  a\n-b\n+c\n",
+    "--- a\n+++ a\n@@ -1,9 +1,9 @@\n x\n-a\n+b\n", "Original Message\n\n", "a \n", "  a\n+b \n", f"{'x' * 70}\ny\n",
+)  # fmt: skip
 PROSE = (
     "---\n", "_\n", "> a\n", "From: a\n", "A: b\n", "a:\n", " f | 2 +-\n", "a-by: b@c\n", "Cc: a@b\n", "Link: http://a\n",
     "Fixes: 0123456\n", "base-commit: 0123456\n", "Based-on: <a@b>\n", "-8<-\n", "On a wrote:\n", "A (1):\n  b\n",
     "\0\n", "x", "d\n\n", "change-id: a-b\n", "Supersedes: a@b\n", "Supersedes: a@b\na-by:\n", "Cc: a\n", "From:\n",
     "Reviewed-by: C,\n", "Reviewed-by:\x1bA <a@\">\n", "Message-ID: <\n", " f | 2 +-\nFrom: a\n", "on-id:\n",
 )  # fmt: skip
-TAGS = ("<p>", "<b>", "<br>", "<pre>", "<script>", "<style></style>", "<!---->", "<", "&lt;", "&l ", "<b>a", "<p>\n")
+QUOTES = ("<blockquote>", "<blockquote>a", "</blockquote>a", "<blockquote>a<br></blockquote>")
+TAGS = (
+    "<p>",
+    "<b>",
+    "<br>",
+    "<pre>",
+    "<script>",
+    "<style></style>",
+    "<!---->",
+    "<",
+    "&lt;",
+    "&l ",
+    "<b>a",
+    "<p>\n",
+    *QUOTES,
+)
 FIELDS = (
     "From",
     "Cc",
@@ -94,6 +115,7 @@ TRANSFERS = {
     "base64": ("QQ==", "Q\n", "CgoK", "!"),
     "x-uuencode": ("!00\n", "M\n", "| a\n", "\n", "begin 644 x\n"),
 }
+FLOWED = ("Content-Type", "text/plain; format=flowed; delsp=yes")
 MUNGED = "Ann via demo <demo@example.org>"
 
 
@@ -114,12 +136,10 @@ def shapes(size: int) -> dict[str, bytes]:
             count = sum(many.count(mark) for mark in ("\n ", "\n-", "\n\n")) + 1
             found[f"{line!r} in {name}"] = _body(place.replace("{count}", str(count)).replace("{}", many))
     for line in FILES + PROSE:
-        for name in ("a text", "a message", "a hunk's end", "between files", "a file's header"):
+        for name in ("a text", "a message", "notes", "a hunk's end", "between files", "a file's header"):
             found[f"{line!r} in {name}"] = _body(PLACES[name].replace("{}", _times(line, size)))
         found[f"{line!r} in an answer"] = mail("1@x", "Re: x", _times(line, size), reply_to="2@x")
-    for line in (" \n", "+\n", " a \n"):
-        text = PLACES["a hunk cut off"].replace("{}", _times(line, size))
-        found[f"{line!r}, flowed"] = _body(text, ("Content-Type", "text/plain; format=flowed; delsp=yes"))
+    found |= _answers(size)
     for tag in TAGS:
         found[f"{tag!r}, HTML"] = _body(_times(tag, size), ("Content-Type", "text/html; charset=utf-8"))
     for field in FIELDS:
@@ -146,6 +166,20 @@ def shapes(size: int) -> dict[str, bytes]:
     found["no charset's bytes"] = _body("") + b"\xff\n" * (size // 2)
     found["many bytes of no charset"] = _body("") + b"\xc3\xff\xfe\x80\n" * (size // 5)
     found["ordinary files"] = _body(_times(made("dir/file.c"), size))
+    return found
+
+
+def _answers(size: int) -> dict[str, bytes]:
+    """Answers, and texts whose lines may be joined."""
+    found = {}
+    for line in HUNKS:
+        text = "> how?\n\n" + FILE + "@@ -1,999 +1,999 @@\n a\n-b\n" + _times(line, size)
+        found[f"{line!r}, an answer"] = mail("1@x", "Re: x", text, reply_to="2@x")
+        found[f"{line!r}, a flowed answer"] = mail("1@x", "Re: x", text, reply_to="2@x", headers=[FLOWED])
+        found[f"{line!r}, a flowed patch"] = _body(text, FLOWED)
+    for line in (" \n", "+\n", " a \n"):
+        text = PLACES["a hunk cut off"].replace("{}", _times(line, size))
+        found[f"{line!r}, flowed"] = _body(text, FLOWED)
     return found
 
 
