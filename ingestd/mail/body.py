@@ -60,7 +60,7 @@ def is_from_line(line: str) -> bool:
 
 def _is_scissors(line: str) -> bool:
     """`-- >8 --` and its kin: a perforation of dashes and scissors, perhaps with "cut here" (git-mailinfo(1))."""
-    if len(line) > 100 or "-" not in line or not any(mark in line for mark in ("8<", ">8", "%<", ">%")):
+    if len(line) > 100 or "-" not in line or not ("8<" in line or ">8" in line or "%<" in line or ">%" in line):
         return False
     return set(line.lower().replace("cut here", "").replace("snip", "")) <= set("-<>8% \t")
 

@@ -3,7 +3,7 @@
 import re
 
 from ingestd.mail import header
-from ingestd.mail.text import ORIGINAL, Body
+from ingestd.mail.text import Body, quoted_from
 from ingestd.mail.values import Kind, Person, Subject
 
 _BOTS = re.compile(
@@ -38,8 +38,7 @@ _INTERDIFF = re.compile(r"(?:Interdiff|Range-diff)\b", re.IGNORECASE)
 _ATTRIBUTION = re.compile(
     r"^(?:On .{5,200}|.{3,200} (?:wrote|writes|schrieb|a écrit)\s?:)[ \t]{0,20}$", re.MULTILINE | re.IGNORECASE
 )
-# What mail programs write above the mail that is answered, where they put no sign before its lines.
-_QUOTED_BELOW = re.compile(rf"\n(?:{ORIGINAL}|From: .{{3,200}}+\n(?:Sent|Date): )", re.IGNORECASE)
+_FORWARDED = re.compile(r"\nFrom: .{3,200}+\nDate: ", re.IGNORECASE)
 _SIGNED = re.compile(r"^Signed-off-by:", re.MULTILINE | re.IGNORECASE)
 _SHORTLOG = re.compile(r"^\S[^\n]{0,80} \(\d{1,3}\):\n  \S", re.MULTILINE)
 _CHANGED = re.compile(r"\n \d{1,5} files? changed, \d")
@@ -113,8 +112,8 @@ def _answered_by_machine(body: Body) -> str | None:
     """By its text; what Outlook quotes below is not its text."""
     top = body.own[:3000]
     if ("bot" in top or "automated" in top) and (found := _BOT_TEXT.search(top)):
-        below = _QUOTED_BELOW.search("\n" + top)
-        return None if below and below.start() < found.start() else "a bot's answer"
+        below = _quoted_from(top)
+        return None if 0 <= below < found.start() else "a bot's answer"
     return None
 
 
@@ -140,4 +139,10 @@ def is_answer(subject: Subject, headers: header.Headers, text: str, *, offers: b
     known = (subject.tags and subject.number != 0) or headers.first("in-reply-to") or headers.first("references")
     if quotes >= 3 and (known or _ATTRIBUTION.search(text)):
         return True
-    return bool(headers.first("in-reply-to") or subject.number) and _QUOTED_BELOW.search(text) is not None
+    return bool(headers.first("in-reply-to") or subject.number) and _quoted_from(text) >= 0
+
+
+def _quoted_from(text: str) -> int:
+    """Where a mail begins that is quoted without signs before its lines; -1 where none is."""
+    forwarded = _FORWARDED.search("\n" + text)
+    return min((at for at in (quoted_from(text), forwarded.start() if forwarded else -1) if at >= 0), default=-1)

@@ -11,9 +11,10 @@ _OPAQUE = frozenset(("application/octet-stream", "application/mbox", "binary/oct
 _PATCH_NAMES = (".patch", ".diff", ".patch.txt", ".diff.txt")
 HTML = "text made from HTML"
 UNREAD = "too many small pieces for a diff"
-# What Outlook writes above the mail that is answered, and other programs in other case.
-ORIGINAL = r"[ \t]*(?:-{2,20}\s?)?Original Message(?:\s?-{2,20})?:?[ \t]*(?=\n|\Z)|From: .{3,200}+\nSent: "
-_BELOW = re.compile(rf"(?:\A|\n)(?:{ORIGINAL})", re.IGNORECASE)
+# What Outlook writes above the mail that is answered, in lower case: a line of its own, or the mail's first headers.
+_ORIGINAL = re.compile(r"[ \t]*(?:-{2,20}\s?)?original message(?:\s?-{2,20})?:?[ \t]*(?=\n|\Z)")
+_HEADERS = re.compile(r"from: .{3,200}\nsent: ")
+_BELOW = (("original message", _ORIGINAL, 40), ("\nsent: ", _HEADERS, 210))  # its word, and how far it begins in front
 _FEW = 8  # texts of a mail
 _ANSWER = diff.Trust.ABOVE_PROSE
 _BEGINNINGS = ("\n@@ -", "\ndiff ")  # of a hunk or a file
@@ -175,13 +176,26 @@ def read_answer(texts: Texts) -> Body:
 
 
 def _below_mark(text: str) -> tuple[str, str]:
-    """What stands above the line with which Outlook begins the mail that is answered, and what from there on."""
-    marked = "riginal " in text or "RIGINAL " in text or "\nSent: " in text
-    found = _BELOW.search(text) if marked else None
-    if found is None:
-        return text, ""
-    at = found.start() + (text[found.start()] == "\n")
-    return text[:at], text[at:]
+    """What stands above the mail that Outlook quotes without signs before its lines, and what from there on."""
+    at = quoted_from(text)
+    return (text[:at], text[at:]) if at >= 0 else (text, "")
+
+
+def quoted_from(text: str) -> int:
+    """Where the mail begins that Outlook quotes without signs before its lines; -1 in nearly all answers."""
+    low = charset.lower(text)
+    return min((at for word, begins, most in _BELOW if (at := _line_with(low, word, begins, most)) >= 0), default=-1)
+
+
+def _line_with(low: str, word: str, begins: re.Pattern[str], most: int) -> int:
+    """Where the first line stands that is so, and has a word at most so far behind it; -1 where there is none."""
+    at = low.find(word)
+    while at >= 0:
+        front = low.rfind("\n", max(at - most, 0), at)
+        if (front >= 0 or at <= most) and begins.match(low, front + 1):
+            return front + 1
+        at = low.find(word, at + 1)
+    return -1
 
 
 def unquoted(texts: list[str], lines: list[list[str]]) -> list[str]:
