@@ -8,17 +8,13 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from ingestd.mail import limits
-from ingestd.mail.hunk import PROSE, REMARK, Counts, Headers, Hunk, measure, odd, plain
+from ingestd.mail.hunk import REMARK, Headers, Hunk, above_prose, adds_up, measure
+from ingestd.mail.signs import EXTENDED, FILE, Signs, marks_of
 
-_EXTENDED = (
-    "old mode ", "new mode ", "deleted file mode ", "new file mode ", "copy from ", "copy to ", "rename from ",
-    "rename to ", "similarity index ", "dissimilarity index ", "index ",
-)  # fmt: skip
-_EXTENDED_BY_MARK = {words[0]: tuple(other for other in _EXTENDED if other[0] == words[0]) for words in _EXTENDED}
+_EXTENDED_BY_MARK = {words[0]: tuple(other for other in EXTENDED if other[0] == words[0]) for words in EXTENDED}
 _FIRST = ("diff --git ", "--- ")  # what a file begins with in nearly every diff
-_MARKS = ("--- ", "diff ", "Index: ", "*** ")
 _MARK = re.compile(r"\n(?:--- |diff |Index: |\*\*\* )")
-_HEADER_LINE = "|".join(_EXTENDED)
+_HEADER_LINE = "|".join(EXTENDED)
 # One stands in every diff: a file's two names, two lines of its header, the word of a binary file, a context diff.
 _NEEDED = re.compile(
     r"\n(?=[-*oncrdsi][^\n]{3})(?:--- [^\n]*+\n\+\+\+ [^\n]*+\n(?:@@ -|--- )|\*\*\* [^\n]*+\n--- [^\n]*+\n\*{15}|"
@@ -26,21 +22,7 @@ _NEEDED = re.compile(
     rf"(?:{_HEADER_LINE})[^\n]*+\n(?:{_HEADER_LINE}|--- |GIT binary patch|Binary files ))"
 )
 # What may stand below a line that opens a diff without being git's: diff -u, svn, cvs, hg, quilt.
-_BELOW_OPENING = (*_EXTENDED, "--- ", "*** ", "=====", "RCS file:", "diff ", "Index: ", "Binary files ", "Only in ")
-# Every line that may begin or end a diff, a hunk or a file, or say something of a file, begins with one of these. Their
-# first four letters tell of most lines that they don't.
-_SAYING = (*_MARKS, "@@ -", *_EXTENDED, "Binary files ", "Files ", "GIT binary patch")
-_SIGNS = frozenset(words[:4] for words in _SAYING)
-_LOUD = "-dI*@oncrsiBFG"  # their first characters
-_QUIET = re.compile(f"[^{_LOUD}]*")
-# Lines that may say something, and a few quiet ones among them. It begins with a set alone, for a quick search.
-_LOUD_SPAN = re.compile(f"[{_LOUD}][{_LOUD}]*+(?:[^{_LOUD}]{{1,8}}+[{_LOUD}]++)*+")
-_MISSES = 16  # lines that begin as if they said something; behind so many in a row all lines are asked at once
-_WIDTH = 70  # characters; where mail programs break lines they are about that long
-_INDENT = 30  # of code that is broken at its first word, at most
-_CONTEXT_LINE = re.compile("[ \u00a0]")
-_BEGINNINGS = ("@@ -", *_MARKS)  # of a hunk or a file
-_REMARKS = 8  # lines of a hunk that it does not count
+_BELOW_OPENING = (*EXTENDED, "--- ", "*** ", "=====", "RCS file:", "diff ", "Index: ", "Binary files ", "Only in ")
 _CONTEXT_MARKS = frozenset("*!+- \\")
 _CONTEXT_RULE = "***************"
 
@@ -53,7 +35,7 @@ class Diff:
 
     text: str
     lines: list[str]  # without line ends
-    marks: str  # the first character of each line, as `marks_of` tells
+    marks: str  # the first character of each line, as `signs.marks_of` tells
     hunks: dict[int, Hunk]  # index of the line with the hunk's header -> hunk
     extended: dict[int, int] = field(default_factory=dict)  # first of some lines of git's extended header -> their end
     data: dict[int, int] = field(default_factory=dict)  # first line of binary data -> its end
@@ -68,7 +50,7 @@ class Diff:
     @property
     def whole(self) -> bool:
         """Every hunk has the lines that its header counts; empty ones are context that has lost its blank."""
-        return all(_adds_up(hunk, self.marks, start + 1, 0) for start, hunk in self.hunks.items())
+        return all(adds_up(hunk, self.marks, start + 1, 0) for start, hunk in self.hunks.items())
 
 
 class Split(NamedTuple):
@@ -99,7 +81,7 @@ def joined(diffs: Sequence[Diff]) -> Diff:
 
 def first_mark(text: str) -> int:
     """Where the first line stands that may begin a diff; -1 for most mail."""
-    if text.startswith(_MARKS):
+    if text.startswith(FILE):
         return 0
     found = _MARK.search(text)
     return found.start() + 1 if found else -1
@@ -133,126 +115,6 @@ def split(text: str, lines: list[str] | None = None, trust: Trust = Trust.COUNTS
         return Split(text, "", None)
     message, tail = splitter.texts()
     return Split(text[:start] + message, tail, splitter.diff(), splitter.unread)
-
-
-def marks_of(lines: list[str]) -> str:
-    """The first character of each line, a line end for one without any: what many lines are told by at once."""
-    return "".join([line[0] if line else "\n" for line in lines])
-
-
-class Signs:
-    """Where the lines stand that may say something of a diff."""
-
-    def __init__(self, lines: list[str], marks: str, flags: str = "") -> None:
-        """`flags` has a `!` for each such line, and a `.` for each other; empty until there is need of it."""
-        self.lines = lines
-        self.marks = marks
-        self.flags = flags
-        self.file = -1  # the last one that begins a file, as far as it was asked for
-
-    def next(self, at: int) -> int:
-        """The first one from `at` on; the number of lines when there is none."""
-        lines, marks, last = self.lines, self.marks, len(self.lines)
-        if self.flags:
-            found = self.flags.find("!", at)
-            return found if found >= 0 else last
-        for _ in range(_MISSES):
-            if at >= last or (lines[at][:4] in _SIGNS and lines[at].startswith(_SAYING)):
-                return at
-            at += 1
-            if marks[at : at + 1] not in _LOUD:
-                quiet = _QUIET.match(marks, at)
-                at = quiet.end() if quiet else at
-        self.flags = _flags(lines, marks)
-        return self.next(at)
-
-    def next_file(self, at: int) -> int:
-        """The first line from `at` on that begins with `diff `; the number of lines when there is none.
-
-        Who asks goes down the lines, so that each is looked for once, however often it is asked for.
-        """
-        if self.file < at:
-            self.file = self._file(at)
-        return self.file
-
-    def _file(self, at: int) -> int:
-        lines, marks = self.lines, self.marks
-        for _ in range(_MISSES):
-            at = marks.find("d", at)
-            if at < 0:
-                return len(lines)
-            if lines[at].startswith("diff "):
-                return at
-            at += 1
-        self.flags = self.flags or _flags(lines, marks)
-        while (at := self.flags.find("!", at)) >= 0 and not lines[at].startswith("diff "):
-            at += 1
-        return at if at >= 0 else len(lines)
-
-
-def _flags(lines: list[str], marks: str) -> str:
-    """As `Signs` wants them. Thousands of quiet lines, empty ones most of all, cost next to nothing."""
-    pieces: list[str] = []
-    at = 0
-    for span in _LOUD_SPAN.finditer(marks):
-        pieces.append("." * (span.start() - at))
-        at = span.end()
-        pieces += [
-            "!" if len(line) > 3 and line[:4] in _SIGNS and line.startswith(_SAYING) else "."
-            for line in lines[span.start() : at]
-        ]
-    pieces.append("." * (len(lines) - at))
-    return "".join(pieces)
-
-
-def _above_prose(
-    lines: list[str], marks: str, start: int, behind: int, counts: Counts, last: int
-) -> tuple[Hunk, bool, int]:
-    """As `measure`, but the hunk ends where prose begins, or another hunk or file: no line is looked at for two hunks.
-
-    Where there is context, and none has kept its blank, what looks like prose may be context.
-    """
-    if hunk := plain(marks, start, behind, counts, last):
-        return hunk, True, 0
-    _, old, new = counts
-    last = min(start + old + new + _REMARKS, last)
-    context = _CONTEXT_LINE.search(marks, start, last)
-    sure = start if not (old and new) else context.start() if context else last  # what looks so behind it is prose
-    found = PROSE.search(marks, start, last)
-    while found:
-        at = found.start()
-        if lines[at].startswith(_BEGINNINGS):
-            names = marks[at - 2 : at] == "-+" and lines[at - 2].startswith("--- ") and lines[at - 1].startswith("+++ ")
-            last = at - 2 if names else at
-            break
-        if sure < at and not _is_wrapped(lines[at - 1], lines[at]):
-            last = at
-            break
-        found = PROSE.search(marks, at + 1, last)
-    hunk, reached, steps = odd(lines, marks, start, behind, counts, last)
-    if not reached:  # a signature and empty lines are not its
-        if "-- " in lines[start:last]:
-            hunk, _, steps = measure(lines, marks, start, behind, counts, lines.index("-- ", start))
-        end = hunk.end - behind
-        hunk = hunk._replace(end=hunk.end - len(marks[start:end]) + len(marks[start:end].rstrip("\n")))
-    return hunk, reached, steps + 1  # to look for prose takes about as long as another half
-
-
-def _adds_up(hunk: Hunk, marks: str, start: int, behind: int) -> bool:
-    """Has a hunk the lines that its header counts? Empty ones are context that has lost its blank."""
-    if hunk.plain:
-        return True
-    end = hunk.end - behind
-    lines = end - start - hunk.remarks
-    counts = f"-{lines - hunk.added} +{lines - hunk.removed}"
-    return counts == hunk.size and PROSE.search(marks, start, end) is None
-
-
-def _is_wrapped(above: str, line: str) -> bool:
-    """Has a mail program broken one line in two here? Then its next word had no room on it."""
-    word = line[:_WIDTH].partition(" ")[0]
-    indent = _INDENT if len(above) == 1 else 0  # which is gone where the first word had no room
-    return indent + len(above[:_WIDTH].expandtabs()) + len(word) >= _WIDTH
 
 
 def _is_binary(line: str) -> bool:
@@ -459,9 +321,9 @@ class _Splitter:
             return
         if line.startswith("--- "):
             self.state = _OLD
-        elif line.startswith(_EXTENDED):
+        elif line.startswith(EXTENDED):
             self.state = _HEADER
-            if self.at + 1 < len(self.lines) and self.lines[self.at + 1].startswith(_EXTENDED):
+            if self.at + 1 < len(self.lines) and self.lines[self.at + 1].startswith(EXTENDED):
                 self._extended(self.at, self._extended_end(self.at))
         elif line.startswith(("Binary files ", "Files ")) and line.endswith(" differ") and self._under_git():
             self._take(self.at + 1)
@@ -500,13 +362,13 @@ class _Splitter:
         if not self.runs:
             self._take(hunk)  # the diff begins, before any step is taken for its hunks
         lines, marks = self.lines, self.marks
-        read = _above_prose if self.trust is Trust.ABOVE_PROSE else measure
+        read = above_prose if self.trust is Trust.ABOVE_PROSE else measure
         behind = self.taken - self.open  # how far a line's place in the diff is from its place in the text
         at = hunk
         below = False  # is it below another hunk?
         while hunk and self.steps < self.most and (counts := self.headers[lines[hunk]]):
             found, reached, steps = read(lines, marks, hunk + 1, behind, counts, len(lines))
-            if self.trust is Trust.WHOLE and not _adds_up(found, marks, hunk + 1, behind):
+            if self.trust is Trust.WHOLE and not adds_up(found, marks, hunk + 1, behind):
                 self.sound = False
                 self.at = len(lines)
                 return
@@ -531,7 +393,7 @@ class _Splitter:
 
     def _header(self, line: str) -> None:
         self.state = _SUSPECT
-        if line.startswith(_EXTENDED):
+        if line.startswith(EXTENDED):
             self._extended(self.at, self._extended_end(self.at))
         elif line.startswith("--- "):
             self._take(self.at + 1)

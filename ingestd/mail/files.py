@@ -6,7 +6,8 @@ from functools import lru_cache, wraps
 from typing import TypeVar
 
 from ingestd.mail import limits
-from ingestd.mail.diff import Diff, Signs
+from ingestd.mail.diff import Diff
+from ingestd.mail.signs import Signs
 from ingestd.mail.values import Change, File
 
 # And one for each 96 characters beyond fifty: of git's smallest, new modes, that many if their paths have 24 letters. A

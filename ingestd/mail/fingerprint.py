@@ -4,7 +4,8 @@ import hashlib
 import re
 import string
 
-from ingestd.mail.diff import Diff, Signs
+from ingestd.mail.diff import Diff
+from ingestd.mail.signs import Signs
 
 # Lines that are neither a hunk's nor, maybe, its header.
 _OTHER = r"\n(?:(?:[^-+ @\n]|@(?!@ -\d))[^\n]*+)?+(?![^\n])"

@@ -3,15 +3,22 @@
 import re
 from typing import NamedTuple
 
+from ingestd.mail.signs import FILE, HUNK
+
 _HEADER = re.compile(r"@@ -\d+(?:,(\d{1,9}))? \+\d+(?:,(\d{1,9}))? @@")  # no file has more lines
 _PLAIN = re.compile("[-+ ]*")
 _WITH_REMARKS = re.compile(r"[-+ \\]*")
 _REMOVED, _ADDED = re.compile("-+"), re.compile(r"\++")
-# What no line of a hunk begins with, but for context that has lost its blank.
-PROSE = re.compile("[^-+ \\\\\n\t\u00a0]")
 REMARK = "\\ No newline at end of file"
 _ROUNDS = 6  # until counts agree
 _MEASURED, _COUNTED = 1, 6  # half steps of a hunk that is not quite as git's are, and of one whose counts do not hold
+# What no line of a hunk begins with, but for context that has lost its blank.
+_PROSE = re.compile("[^-+ \\\\\n\t\u00a0]")
+_WIDTH = 70  # characters; where mail programs break lines they are about that long
+_INDENT = 30  # of code that is broken at its first word, at most
+_CONTEXT_LINE = re.compile("[ \u00a0]")
+_REMARKS = 8  # lines of a hunk that it does not count
+_BEGINNINGS = (HUNK, *FILE)
 
 
 class Hunk(NamedTuple):
@@ -74,6 +81,56 @@ def plain(marks: str, start: int, behind: int, counts: Counts, last: int) -> Hun
         return None
     hunk = size, end + behind, end - start - old, end - start - new, 0, True
     return tuple.__new__(Hunk, hunk)  # for all the hunks of a mail its own constructor takes its time
+
+
+def above_prose(
+    lines: list[str], marks: str, start: int, behind: int, counts: Counts, last: int
+) -> tuple[Hunk, bool, int]:
+    """As `measure`, but the hunk ends where prose begins, or another hunk or file: no line is looked at for two hunks.
+
+    Where there is context, and none has kept its blank, what looks like prose may be context.
+    """
+    if hunk := plain(marks, start, behind, counts, last):
+        return hunk, True, 0
+    _, old, new = counts
+    last = min(start + old + new + _REMARKS, last)
+    context = _CONTEXT_LINE.search(marks, start, last)
+    sure = start if not (old and new) else context.start() if context else last  # what looks so behind it is prose
+    found = _PROSE.search(marks, start, last)
+    while found:
+        at = found.start()
+        if lines[at].startswith(_BEGINNINGS):
+            names = marks[at - 2 : at] == "-+" and lines[at - 2].startswith("--- ") and lines[at - 1].startswith("+++ ")
+            last = at - 2 if names else at
+            break
+        if sure < at and not _is_wrapped(lines[at - 1], lines[at]):
+            last = at
+            break
+        found = _PROSE.search(marks, at + 1, last)
+    hunk, reached, steps = odd(lines, marks, start, behind, counts, last)
+    if not reached:  # a signature and empty lines are not its
+        if "-- " in lines[start:last]:
+            hunk, _, steps = measure(lines, marks, start, behind, counts, lines.index("-- ", start))
+        end = hunk.end - behind
+        hunk = hunk._replace(end=hunk.end - len(marks[start:end]) + len(marks[start:end].rstrip("\n")))
+    return hunk, reached, steps + 1  # to look for prose takes about as long as another half
+
+
+def adds_up(hunk: Hunk, marks: str, start: int, behind: int) -> bool:
+    """Has a hunk the lines that its header counts? Empty ones are context that has lost its blank."""
+    if hunk.plain:
+        return True
+    end = hunk.end - behind
+    lines = end - start - hunk.remarks
+    counts = f"-{lines - hunk.added} +{lines - hunk.removed}"
+    return counts == hunk.size and _PROSE.search(marks, start, end) is None
+
+
+def _is_wrapped(above: str, line: str) -> bool:
+    """Has a mail program broken one line in two here? Then its next word had no room on it."""
+    word = line[:_WIDTH].partition(" ")[0]
+    indent = _INDENT if len(above) == 1 else 0  # which is gone where the first word had no room
+    return indent + len(above[:_WIDTH].expandtabs()) + len(word) >= _WIDTH
 
 
 def _plain_end(marks: str, start: int, old: int, new: int, last: int) -> int:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mails import diff as made
 from mails import mail
 
-from ingestd.mail import diff, files, fingerprint
+from ingestd.mail import diff, files, fingerprint, signs
 from ingestd.mail.parse import parse
 
 SMALL = "--- a/f\n+++ b/f\n@@ -1 +1 @@\n-a\n+b\n"
@@ -156,7 +156,7 @@ def test_patch_id_of_any_text_is_gits(lines: list[str]) -> None:
     here = Path(__file__).parent
     expected = _patch_id(text.encode(), here)
     read = text.removesuffix("\n").split("\n")
-    assert fingerprint.patch_id(diff.Diff(text, read, diff.marks_of(read), {})) == expected
+    assert fingerprint.patch_id(diff.Diff(text, read, signs.marks_of(read), {})) == expected
     split = diff.split(text).diff
     if split is not None:
         assert fingerprint.patch_id(split) == _patch_id(split.text.encode(), here)
