@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from ingestd.mail import limits
-from ingestd.mail.hunk import REMARK, Headers, Hunk, above_prose, adds_up, measure
+from ingestd.mail.hunk import REMARK, Headers, Hunk, above_prose, adds_up, may_follow, measure
 from ingestd.mail.signs import EXTENDED, FILE, Signs, marks_of
 
 _EXTENDED_BY_MARK = {words[0]: tuple(other for other in EXTENDED if other[0] == words[0]) for words in EXTENDED}
@@ -40,6 +40,7 @@ class Diff:
     extended: dict[int, int] = field(default_factory=dict)  # first of some lines of git's extended header -> their end
     data: dict[int, int] = field(default_factory=dict)  # first line of binary data -> its end
     flags: str = field(default="", compare=False)  # of `Signs`, where they are known
+    frayed: bool = field(default=False, compare=False)  # a hunk has a line below it that belongs nowhere
     joined: tuple["Diff", ...] = ()  # what it was made of, where it was several
 
     @property
@@ -76,7 +77,8 @@ def joined(diffs: Sequence[Diff]) -> Diff:
         lines += one.lines
     flags = "".join(one.flags for one in diffs)
     text, marks = "".join(one.text for one in diffs), "".join(one.marks for one in diffs)
-    return Diff(text, lines, marks, hunks, extended, data, flags if len(flags) == len(lines) else "", tuple(diffs))
+    flags = flags if len(flags) == len(lines) else ""
+    return Diff(text, lines, marks, hunks, extended, data, flags, any(one.frayed for one in diffs), tuple(diffs))
 
 
 def first_mark(text: str) -> int:
@@ -92,7 +94,7 @@ class Trust(Enum):
 
     COUNTS = "whatever the lines are"  # as Patchwork does
     ABOVE_PROSE = "up to where prose begins"  # people cut hunks short in answers, and write below them
-    WHOLE = "where all of them add up"  # else there is no diff
+    WHOLE = "where all of them add up, and nothing is left over"  # else there is no diff
 
 
 def split(text: str, lines: list[str] | None = None, trust: Trust = Trust.COUNTS) -> Split:
@@ -143,7 +145,7 @@ class _Splitter:
         self.lines = lines
         self.marks = marks_of(lines)
         self.trust = trust
-        self.sound = True
+        self.sound, self.frayed = True, False
         self.signs = Signs(lines, self.marks)
         self.at = self.open = 0
         self.runs: list[tuple[int, int]] = []  # where the diff's lines begin and end, in order
@@ -164,7 +166,7 @@ class _Splitter:
     def run(self) -> None:
         steps = (self._text, self._suspect, self._old, self._hunk, self._header, self._context)
         lines = self.lines
-        while self.at < len(lines) and (self.steps < self.most or self._more_steps()):
+        while self.sound and self.at < len(lines) and (self.steps < self.most or self._more_steps()):
             line = lines[self.at]
             if not (line.startswith(_FIRST) and self._file()):
                 steps[self.state](line)
@@ -216,7 +218,7 @@ class _Splitter:
             lines += self.lines[start:end]
         marks = "".join([self.marks[start:end] for start, end in self.runs])
         flags = "".join([self.signs.flags[start:end] for start, end in self.runs])
-        return Diff(_text(lines), lines, marks, self.found, self.extended, self.data, flags)
+        return Diff(_text(lines), lines, marks, self.found, self.extended, self.data, flags, self.frayed)
 
     def _take(self, end: int) -> None:
         """All lines from `open` to `end` belong to the diff."""
@@ -370,8 +372,7 @@ class _Splitter:
             found, reached, steps = read(lines, marks, hunk + 1, behind, counts, len(lines))
             if self.trust is Trust.WHOLE and not adds_up(found, marks, hunk + 1, behind):
                 self.sound = False
-                self.at = len(lines)
-                return
+                break
             if reached:
                 self.hunks += 1
                 self.state = _HUNKS
@@ -388,6 +389,9 @@ class _Splitter:
                     self.steps += 2
                 else:
                     self.without_hunk = at
+        if at < len(lines) and not may_follow(lines[at]):
+            self.frayed = True
+            self.sound = self.trust is not Trust.WHOLE
         self._take(at)
         self.at = at - 1
 

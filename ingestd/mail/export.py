@@ -67,8 +67,11 @@ def read(raw: bytes) -> Patch | None:
     mail = parse.parse(raw)
     headers, rest, _ = header.read(parse.plain(raw))
     texts = text.gather(mime.leaves(headers, rest)[0])
-    as_read = text.read_answer if mail.subject.reply or mail.kind is Kind.REPLY else text.read_message
-    said = as_read(texts)
+    if mail.diff is None:
+        return None
+    as_read, said = text.read_message, text.read_message(texts)
+    if said.diff is None or said.diff.text != mail.diff:
+        as_read, said = text.read_answer, text.read_answer(texts)
     if said.diff is None:
         return None
     headers_too, rest, _ = header.read(_lines_ended(raw))

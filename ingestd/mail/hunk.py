@@ -47,36 +47,36 @@ class Headers(dict[str, Counts | None]):
         return counts
 
 
-def measure(lines: list[str], marks: str, start: int, behind: int, counts: Counts, last: int) -> tuple[Hunk, bool, int]:
+def measure(lines: list[str], marks: str, start: int, behind: int, counts: Counts, stop: int) -> tuple[Hunk, bool, int]:
     """The hunk whose lines begin at `start`, whether its counts are reached, and how many half steps that took.
 
     `marks` has the first character of each line, and a line's place in the diff is so far `behind` the one in `lines`.
-    The counts are trusted, as far as there are lines: up to `last`, with which none begins.
+    The counts are trusted, as far as there are lines: those in front of `stop`.
     """
-    if found := plain(marks, start, behind, counts, last):
+    if found := plain(marks, start, behind, counts, stop):
         return found, True, 0
-    return odd(lines, marks, start, behind, counts, last)
+    return odd(lines, marks, start, behind, counts, stop)
 
 
-def odd(lines: list[str], marks: str, start: int, behind: int, counts: Counts, last: int) -> tuple[Hunk, bool, int]:
+def odd(lines: list[str], marks: str, start: int, behind: int, counts: Counts, stop: int) -> tuple[Hunk, bool, int]:
     """As `measure`, of a hunk that is not `plain`."""
     size, old, new = counts
-    if end := _measured_end(marks, start, old, new, last):
+    if end := _measured_end(marks, start, old, new, stop):
         remarks = marks.count("\\", start, end)
         if not remarks or remarks == _remarks(lines[start:end]):
             added, removed = end - remarks - start - old, end - remarks - start - new
             run = _WITH_REMARKS.match(marks, start, end)
             as_git = run is not None and run.end() == end
             return Hunk(size, end + behind, added, removed, remarks, as_git), True, _MEASURED
-    remarks, as_git, reached, end = _counted(lines, marks, start, old, new, last)
+    remarks, as_git, reached, end = _counted(lines, marks, start, old, new, stop)
     added, removed = marks.count("+", start, end), marks.count("-", start, end)
     return Hunk(size, end + behind, added, removed, remarks, as_git), reached, _COUNTED
 
 
-def plain(marks: str, start: int, behind: int, counts: Counts, last: int) -> Hunk | None:
+def plain(marks: str, start: int, behind: int, counts: Counts, stop: int) -> Hunk | None:
     """The hunk where it is one as git writes nearly all: every line begins as it must, the counts hold, no remarks."""
     size, old, new = counts
-    end = _plain_end(marks, start, old, new, last)
+    end = _plain_end(marks, start, old, new, stop)
     if not end:
         return None
     hunk = size, end + behind, end - start - old, end - start - new, 0, True
@@ -84,36 +84,48 @@ def plain(marks: str, start: int, behind: int, counts: Counts, last: int) -> Hun
 
 
 def above_prose(
-    lines: list[str], marks: str, start: int, behind: int, counts: Counts, last: int
+    lines: list[str], marks: str, start: int, behind: int, counts: Counts, stop: int
 ) -> tuple[Hunk, bool, int]:
     """As `measure`, but the hunk ends where prose begins, or another hunk or file: no line is looked at for two hunks.
 
-    Where there is context, and none has kept its blank, what looks like prose may be context.
+    Where there is context, and none above has kept its blank, what looks like prose may be context; and where a mail
+    program has broken a line in two, the second half is none either.
     """
-    if hunk := plain(marks, start, behind, counts, last):
+    hunk = plain(marks, start, behind, counts, stop)
+    if hunk and not _names(lines, marks, hunk.end - behind):
         return hunk, True, 0
     _, old, new = counts
-    last = min(start + old + new + _REMARKS, last)
-    context = _CONTEXT_LINE.search(marks, start, last)
-    sure = start if not (old and new) else context.start() if context else last  # what looks so behind it is prose
-    found = _PROSE.search(marks, start, last)
+    stop = min(start + old + new + _REMARKS, stop)
+    sure, seen = not (old and new), start
+    found = _PROSE.search(marks, start, stop)
     while found:
         at = found.start()
         if lines[at].startswith(_BEGINNINGS):
-            names = marks[at - 2 : at] == "-+" and lines[at - 2].startswith("--- ") and lines[at - 1].startswith("+++ ")
-            last = at - 2 if names else at
+            stop = at - 2 if _names(lines, marks, at) else at
             break
-        if sure < at and not _is_wrapped(lines[at - 1], lines[at]):
-            last = at
+        sure = sure or _CONTEXT_LINE.search(marks, seen, at) is not None
+        if sure and not _is_wrapped(lines[at - 1], lines[at]):
+            stop = at
             break
-        found = _PROSE.search(marks, at + 1, last)
-    hunk, reached, steps = odd(lines, marks, start, behind, counts, last)
+        seen = at
+        found = _PROSE.search(marks, at + 1, stop)
+    hunk, reached, steps = odd(lines, marks, start, behind, counts, stop)
     if not reached:  # a signature and empty lines are not its
-        if "-- " in lines[start:last]:
+        if "-- " in lines[start:stop]:
             hunk, _, steps = measure(lines, marks, start, behind, counts, lines.index("-- ", start))
-        end = hunk.end - behind
-        hunk = hunk._replace(end=hunk.end - len(marks[start:end]) + len(marks[start:end].rstrip("\n")))
+        its = marks[start : hunk.end - behind]
+        hunk = hunk._replace(end=hunk.end - len(its) + len(its.rstrip("\n")))
     return hunk, reached, steps + 1  # to look for prose takes about as long as another half
+
+
+def _names(lines: list[str], marks: str, at: int) -> bool:
+    """Is this line the header of a file's first hunk, with the file's names above it?"""
+    return marks[at - 2 : at + 1] == "-+@" and lines[at - 2].startswith("--- ") and lines[at - 1].startswith("+++ ")
+
+
+def may_follow(line: str) -> bool:
+    """May this line stand directly below a hunk? Else it is the hunk's, or the rest of its last line."""
+    return line == "-- " or not line.strip() or line.startswith(_BEGINNINGS)
 
 
 def adds_up(hunk: Hunk, marks: str, start: int, behind: int) -> bool:
@@ -133,26 +145,26 @@ def _is_wrapped(above: str, line: str) -> bool:
     return indent + len(above[:_WIDTH].expandtabs()) + len(word) >= _WIDTH
 
 
-def _plain_end(marks: str, start: int, old: int, new: int, last: int) -> int:
+def _plain_end(marks: str, start: int, old: int, new: int, stop: int) -> int:
     """Where a hunk ends whose lines are as git writes them and are followed by none like them; else 0.
 
     The last line counts, and all counts agree with it: so they did not before it, and the hunk ends behind it.
     """
-    run = _PLAIN.match(marks, start, min(start + old + new, last))
+    run = _PLAIN.match(marks, start, min(start + old + new, stop))
     end = run.end() if run else start
     if end - marks.count("+", start, end) != start + old or end == start:
         return 0
     return end if end - marks.count("-", start, end) == start + new else 0
 
 
-def _measured_end(marks: str, start: int, old: int, new: int, last: int) -> int:
+def _measured_end(marks: str, start: int, old: int, new: int, stop: int) -> int:
     """Where a hunk ends, whatever follows it, if all backslashes begin remarks and odd lines are context; else 0."""
     end, left, right = start, old, new
     for _ in range(_ROUNDS):
         more = max(left, right)  # lines at least: none counts for more than one on a side
         if more <= 0:
             break
-        if end + more > last:
+        if end + more > stop:
             return 0
         counting = more - marks.count("\\", end, end + more)
         left -= counting - marks.count("+", end, end + more)
@@ -161,21 +173,21 @@ def _measured_end(marks: str, start: int, old: int, new: int, last: int) -> int:
     return end if left == right == 0 and start < end else 0
 
 
-def _counted(lines: list[str], marks: str, at: int, old: int, new: int, last: int) -> tuple[int, bool, bool, int]:
+def _counted(lines: list[str], marks: str, at: int, old: int, new: int, stop: int) -> tuple[int, bool, bool, int]:
     """Any other hunk: how many remarks it has, whether it is plain and its counts are reached, and where it ends."""
     left, right = old, new
     remarks = 0
     as_git = True
     reached = False
-    while at < last and not reached:
+    while at < stop and not reached:
         # Where one side has all its lines, more of them end nothing.
-        if left <= 0 < right and (run := _REMOVED.match(marks, at, last)):
+        if left <= 0 < right and (run := _REMOVED.match(marks, at, stop)):
             left -= run.end() - at
             at = run.end()
-        elif right <= 0 < left and (run := _ADDED.match(marks, at, last)):
+        elif right <= 0 < left and (run := _ADDED.match(marks, at, stop)):
             right -= run.end() - at
             at = run.end()
-        end = min(at + max(left, right, 1), last)  # no line counts for more than one on a side
+        end = min(at + max(left, right, 1), stop)  # no line counts for more than one on a side
         added, removed = marks.count("+", at, end), marks.count("-", at, end)
         context = marks.count(" ", at, end)
         if others := end - at - added - removed - context:

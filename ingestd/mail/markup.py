@@ -20,7 +20,7 @@ _HIDDEN_TEXT = re.compile(
     rf"<({_HIDDEN}){_REST}(?:[^<]+|<(?!/\1{_REST}))*+(?:</\1{_REST})?|</(?:{_HIDDEN}){_REST}", _FLAGS
 )
 _PRE = re.compile(rf"<(/?)pre{_REST}", _FLAGS)
-_QUOTE = re.compile(rf"<(/?)blockquote{_REST}", _FLAGS)
+_QUOTE = re.compile(rf"<(/?)blockquote({_REST})", _FLAGS)
 _TAG = re.compile(r"<[^>]*(?:>|\Z)")
 _BLANKS = re.compile(r"[ \t]{2,}")
 _EMPTY_LINES = re.compile(r"\n{3,}")
@@ -30,7 +30,7 @@ _ENTITY = re.compile(
 )
 _KEPT = "\1"  # stands before a line of `pre` until lines are told apart
 _QUOTED, _UNQUOTED = "\2", "\3"  # stand on lines of their own where a `blockquote` begins and ends
-_NO_MARKS = {ord(_QUOTED): None, ord(_UNQUOTED): None}
+_INDENTED = re.compile(r"border:\s*none", re.IGNORECASE)  # what mail programs indent the sender's own text with
 _DEEPEST = 8  # quote signs before a line
 
 
@@ -45,8 +45,7 @@ def text(source: str, *, exact: bool = False) -> str:
 
 def texts(source: str, *, exact: bool = False) -> tuple[str, str]:
     """What `text` gives, and the same without quote signs."""
-    if _QUOTED in source or _UNQUOTED in source:
-        source = source.translate(_NO_MARKS)
+    quotable = _QUOTED not in source and _UNQUOTED not in source
     source = _TAG_IN_TAG.sub(_one_tag, "".join(_TOKENS.findall(source)))
     flowing, *kept = _PRE.split(_HIDDEN_TEXT.sub("", source))
     out = [flowing.replace("\n", " ")]
@@ -55,7 +54,7 @@ def texts(source: str, *, exact: bool = False) -> tuple[str, str]:
             out.append(piece.replace("\n", " "))
         else:
             out.append(_KEPT + piece.replace("\n", f"\n{_KEPT}") if exact else piece)
-    said, quotes = _QUOTE.subn(_mark, "\n".join(out))
+    said, quotes = _with_marks("\n".join(out)) if quotable else ("\n".join(out), False)
     said = _unescaped(_TAG.sub("\n", said))
     if not quotes:
         plain = _lines(said, exact=exact) + "\n"
@@ -72,8 +71,19 @@ def _lines(said: str, *, exact: bool) -> str:
     return _EMPTY_LINES.sub("\n\n", "\n".join(lines)).strip()
 
 
-def _mark(found: re.Match[str]) -> str:
-    return f"\n{_UNQUOTED if found.group(1) else _QUOTED}\n"
+def _with_marks(source: str) -> tuple[str, bool]:
+    """Marks where a quote begins and ends, and whether there is any. A `blockquote` may be a mere indent, too."""
+    pieces = _QUOTE.split(source)  # in turn: text, and a tag: its slash and its rest
+    quotes: list[bool] = []  # of those that are open
+    for at in range(1, len(pieces), 3):
+        if not pieces[at]:
+            quotes.append(not _INDENTED.search(pieces[at + 1]))
+            pieces[at] = f"\n{_QUOTED}\n" if quotes[-1] else "\n"
+        else:
+            pieces[at] = f"\n{_UNQUOTED}\n" if quotes and quotes.pop() else "\n"
+        pieces[at + 1] = ""
+    said = "".join(pieces)
+    return said, _QUOTED in said
 
 
 def _quoted(text: str) -> str:

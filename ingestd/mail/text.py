@@ -12,12 +12,13 @@ _PATCH_NAMES = (".patch", ".diff", ".patch.txt", ".diff.txt")
 HTML = "text made from HTML"
 UNREAD = "too many small pieces for a diff"
 # What Outlook writes above the mail that is answered, in lower case: a line of its own, or the mail's first headers.
-_ORIGINAL = re.compile(r"[ \t]*(?:-{2,20}\s?)?original message(?:\s?-{2,20})?:?[ \t]*(?=\n|\Z)")
+_ORIGINAL = re.compile(r"[ \t]*-{2,20}\s?original message\s?-{2,20}:?[ \t]*(?=\n|\Z)")
 _HEADERS = re.compile(r"from: .{3,200}\nsent: ")
 _BELOW = (("original message", _ORIGINAL, 40), ("\nsent: ", _HEADERS, 210))  # its word, and how far it begins in front
+# Some write it above lines that have quote signs: then it says nothing of the others.
+_SIGNED = re.compile(r"[^\n]*+(?:\n(?:[ \t]*+|[a-z-]{2,20}: [^\n]*+)(?=\n))*+\n>")
 _FEW = 8  # texts of a mail
 _ANSWER = diff.Trust.ABOVE_PROSE
-_BEGINNINGS = ("\n@@ -", "\ndiff ")  # of a hunk or a file
 _FILE_LINE = re.compile(r"^(?:diff --git|Index:|---|\+\+\+|\*\*\*) [^\n]*\n", re.MULTILINE)
 
 _MORE_CR = re.compile(r"(?<!\r)\r+(?=\n|\Z)")
@@ -162,15 +163,12 @@ def read_answer(texts: Texts) -> Body:
     content = signature.cut("".join(text.strip() + "\n" for text in texts.plain))[0].strip()
     lines = unquoted(texts.plain, texts.lines)
     own = "\n".join(lines)
-    said, below = _below_mark(own)
+    said, below = _below_mark(own) if any(quoted_from(text) >= 0 for text in texts.plain) else (own, "")
     split = diff.Split(said, "", None)
     if diff.first_mark(said) >= 0:
         lines = said.split("\n") if below else lines
-        delsp = next((delsp for flowed, delsp in texts.flowed if flowed), None)
-        if delsp is None:
-            split = _apart(texts, said, lines, _ANSWER)
-        else:
-            split = _unflowed(texts, said, lines, _ANSWER, delsp=delsp)
+        flowed, delsp = texts.flowed[0]
+        split = _unflowed(texts, said, lines, _ANSWER, delsp=delsp) if flowed else _apart(texts, said, lines, _ANSWER)
         split = _noted(texts, split)
     return Body(content or None, split.diff, own, split.message, split.tail + below, attached=False)
 
@@ -192,7 +190,8 @@ def _line_with(low: str, word: str, begins: re.Pattern[str], most: int) -> int:
     at = low.find(word)
     while at >= 0:
         front = low.rfind("\n", max(at - most, 0), at)
-        if (front >= 0 or at <= most) and begins.match(low, front + 1):
+        begun = (front >= 0 or at <= most) and begins.match(low, front + 1)
+        if begun and not _SIGNED.match(low, front + 1):
             return front + 1
         at = low.find(word, at + 1)
     return -1
@@ -214,7 +213,7 @@ def _apart(
     split = _known(texts, (text, diff.Trust.COUNTS))
     if split is None or not (
         trust is diff.Trust.COUNTS or split.diff is None or split.diff.plain
-    ):  # else it is the same
+    ):  # else either will do
         split = _known(texts, (text, trust))
     if split is None:
         split = diff.split(text, lines, trust)
@@ -288,21 +287,19 @@ def _attached(texts: Texts) -> tuple[diff.Diff | None, str]:
 def _unflowed(
     texts: Texts, text: str, lines: list[str], trust: diff.Trust = diff.Trust.COUNTS, *, delsp: bool
 ) -> diff.Split:
-    """The split of a format=flowed text: only its stuffing undone where its diff adds up so, else its lines joined.
+    """The split of a format=flowed text: with its stuffing undone, and its lines joined where its diff needs that.
 
-    git-mailinfo(1) joins them in any case. A context line of one blank ends with a blank, too, and would be lost.
+    It does where its hunks do not add up, or something is left over below one, and both are mended so. git-mailinfo(1)
+    joins all lines; but a context line of one blank ends with a blank, too, and would be lost.
     """
     plain = unstuff(text, delsp=delsp)
     if plain is None:
         return _apart(texts, text, lines, trust)
-    split = _apart(texts, plain, None, trust)
-    if split.diff is None or not (split.diff.hunks and split.diff.whole):
-        flowing = joined(texts, text, delsp=delsp)
-        swallowed = any(
-            flowing.count(line) < plain.count(line) for line in _BEGINNINGS
-        )  # by the line above, as its rest
-        whole = None if swallowed else _apart(texts, flowing, None, diff.Trust.WHOLE)
-        split = whole if whole and whole.diff else split
+    split = found = _apart(texts, plain, None, trust)
+    if not (split.diff and split.diff.hunks and split.diff.whole) or split.diff.frayed:
+        found = _apart(texts, joined(texts, text, delsp=delsp), None, diff.Trust.WHOLE)
+    if found.diff and (found.diff.hunks or not split.diff):
+        split = found
     # No line is a diff's first one that was not before lines were joined and their stuffing undone.
     if split.diff is None or split.diff.lines[0] in lines or _apart(texts, text, lines, trust).diff is not None:
         return split

@@ -263,6 +263,7 @@ def test_in_an_answer_prose_ends_a_hunk(below: str, kept: str | None) -> None:
     ("counts", "lines", "kept"),
     [
         ("-0,0 +1,9", "+a\nWhy?\n+b\n", "+a\n"),  # a new file has no context
+        ("-0,0 +1,9", "[snip]\n+b\n", ""),
         ("-1,3 +1,3", "-b\n+c\n\nd\n", "-b\n+c\n\nd\n"),  # no context has its blank: the mail has lost them
     ],
 )
@@ -274,6 +275,9 @@ def test_what_is_prose_where_no_context_has_its_blank(counts: str, lines: str, k
 def test_a_file_without_a_command_behind_a_hunk_cut_short_in_an_answer() -> None:
     files = "--- a/f\n+++ b/f\n@@ -1,9 +1,9 @@\n a\n-b\n+c\n\n--- a/g\n+++ b/g\n@@ -1 +1 @@\n-x\n+y\n"
     read = parse(mail("1@x", "Re: [PATCH] x", f"> how?\n\n{files}"))
+    assert [(file.path, file.added, file.removed) for file in read.files] == [("f", 1, 1), ("g", 1, 1)]
+    one_short = files.replace("-1,9 +1,9", "-1,3 +1,3").replace("+c\n\n", "+c\n")
+    read = parse(mail("1@x", "Re: [PATCH] x", f"> how?\n\n{one_short}"))
     assert [(file.path, file.added, file.removed) for file in read.files] == [("f", 1, 1), ("g", 1, 1)]
 
 
@@ -288,7 +292,7 @@ def test_files_behind_prose_in_an_answer_are_found() -> None:
 @pytest.mark.parametrize(
     "mark",
     [
-        *("-----Original Message-----", "----- Original message -----", "Original Message", "--ORIGINAL MESSAGE--:"),
+        *("-----Original Message-----", "----- Original message -----", "--ORIGINAL MESSAGE--:"),
         *(" ----- Original Message -----", "From: Ann <ann@example.org>\nSent: Monday"),
     ],
 )
@@ -296,9 +300,16 @@ def test_what_outlook_quotes_is_not_the_senders_diff(mark: str) -> None:
     below = f"{mark}\nTo: Bob\n\nWhy.\n---\n{made('g')}"
     assert parse(mail("1@x", "RE: [PATCH] x", f"Fine.\n\n{below}")).diff is None
     assert parse(mail("1@x", "RE: [PATCH] x", below)).diff is None
+    signed = f"{mark}\nTo: Bob\n\n> Why.\n\nRather:\n\n{made('g')}"  # then only what has a sign is a quote
+    assert parse(mail("1@x", "RE: [PATCH] x", signed)).diff == made("g")
     read = parse(mail("1@x", "RE: [PATCH] x", f"Rather:\n\n{made('f')}\n{below}"))
     assert [file.path for file in read.files] == ["f"]
     assert (read.content or "").endswith("+three")
+
+
+def test_a_line_of_an_answers_diff_is_not_outlooks() -> None:
+    changed = "--- a/f\n+++ b/f\n@@ -1,3 +1,3 @@\n a\n-b\n+c\n Original message\n"
+    assert parse(mail("1@x", "RE: [PATCH] x", f"> how?\n\nOriginal message:\n\n{changed}")).diff == changed
 
 
 LINES = st.sampled_from(

@@ -19,6 +19,8 @@ OUTLOOK = (
     "I have run it.\n\n-----Original Message-----\nFrom: Rob <rob@x.org>\nSent: Monday\n\n"
     "My bot found new DT warnings on the .dts files in your series.\n"
 )
+APPLIED = "The patch\n\n   x: y\n\nhas been applied to the spi tree at\n\n   https://git.example.org/spi.git\n\n"
+ADDED = "The patch titled\n     Subject: mm: x\nhas been added to the -mm mm-unstable branch.  Its filename is\n\n"
 FOUND = "\nMy bot found errors running 'make dt_binding_check':\n"
 SHORTLOG = "Hello.\n\nAnn Author (2):\n  One\n  Two\n\n f | 2 +-\n 2 files changed, 2 insertions(+)\n"
 
@@ -75,9 +77,17 @@ SHORTLOG = "Hello.\n\nAnn Author (2):\n  One\n  Two\n\n f | 2 +-\n 2 files chang
         ("Re: [PATCH] x", "> a\n" * 1_000 + FOUND, {"reply_to": "0@x"}, "notice"),
         ("Re: [PATCH] x", "> a\n\nHi,\n\nThis is the friendly patch-bot of Bob Both.\n", {"reply_to": "0@x"}, "notice"),
         ("[tip: irq/core] x", diff(), {"author": '"tip-bot2 for Ann" <tip-bot2@linutronix.de>'}, "notice"),
-        ('Applied "x: y" to the spi tree', diff(), {"reply_to": "0@x"}, "notice"),
-        ("+ mm-x.patch added to mm-unstable branch", diff(), {}, "notice"),
-        ("[merged mm-stable] mm-x.patch removed from -mm tree", diff(), {}, "notice"),
+        ('Applied "x: y" to the spi tree', APPLIED + diff(), {"reply_to": "0@x"}, "notice"),
+        ('Applied "x: y" to the spi tree', "> a\nI have done so.\n", {"reply_to": "0@x"}, "reply"),
+        ("+ mm-x.patch added to mm-unstable branch", ADDED + diff(), {}, "notice"),
+        (
+            "[merged mm-stable] mm-x.patch removed from -mm tree",
+            ADDED.replace("The", "The quilt") + diff(),
+            {},
+            "notice",
+        ),
+        ('Re: Patch "x" has been added to the 6.1-stable tree', "> a\nPlease drop it.\n", {"reply_to": "0@x"}, "reply"),
+        ("Re: Range-diff of x", "> a\nFine.\n", {"reply_to": "0@x"}, "reply"),
         ("[PATCH] mm: x.patch is added to the tree", diff(), {}, "patch"),
         ("✓ CI.BAT: success for x", "Fine.\n", {"author": "Patchwork <patchwork@x.org>"}, "notice"),
         ("Re: [PATCH] x", "> a\nYes.\n", {"author": "Patchwork Maintainer <a@x.org>"}, "reply"),

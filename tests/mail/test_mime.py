@@ -184,7 +184,11 @@ def test_a_diff_in_an_answer_of_html_only_is_whole() -> None:
         ("a  \u00a0b<p><p><p>&lt;&amp;", "a b\n\n<&"),
         ("a<blockquote>b<br><blockquote class=x>c</blockquote>d</blockquote>e", "a\n> b\n>\n>> c\n> d\ne"),
         ("</blockquote>a<blockquote>b<blockquote", "a\n> b"),
-        ("a\2b\3<blockquote>\2c", "ab\n> c"),
+        ("a\2b<blockquote>c", "a\2b\nc"),  # else the sign would tell of a quote
+        (
+            "a<blockquote style='margin:0 0 0 40px;border:none'>b<blockquote>c</blockquote></blockquote>d",
+            "a\nb\n> c\nd",
+        ),
         ("<blockquote>" * 99 + "a", ">" * 8 + " a"),
         ("<blockquotes>a</blockquotes>", "a"),
     ],
@@ -449,6 +453,24 @@ def test_a_flowed_answer_with_the_lists_footer_is_made_whole() -> None:
     raw = _multi("mixed", ("Content-Type: text/plain; format=flowed", stuffed), FOOTER)
     mail = parse(raw.replace(b"Subject: ", b"Subject: Re: ", 1))
     assert mail.diff == diff("f").replace("@@\n", "@@ a_function_of_the_file( int)\n")
+
+
+@pytest.mark.parametrize(
+    ("sent", "joined"),
+    [
+        ("@@ -1,2 +1,3 @@\n  a\n+b\n  f(some, \nd);\n", "@@ -1,2 +1,3 @@\n a\n+b\n f(some, d);\n"),
+        ("@@ -1 +1,4 @@\n  a\n+x = a \n+ b;\n+y\n+z\n", "@@ -1 +1,4 @@\n a\n+x = a + b;\n+y\n+z\n"),
+        ("@@ -1,3 +1,4 @@\n  a\n+b\n  One. \n  Two.\n  d\n", "@@ -1,3 +1,4 @@\n a\n+b\n One.  Two.\n d\n"),
+        ("@@ -1,2 +1,3 @@\n  a\n+by the \ndiff of it\n  d\n", "@@ -1,2 +1,3 @@\n a\n+by the diff of it\n d\n"),
+    ],
+)
+@pytest.mark.parametrize("subject", [b"[PATCH] x", b"Re: [PATCH] x"])
+def test_the_rest_of_a_broken_line_is_nothing_of_its_own(subject: bytes, sent: str, joined: str) -> None:
+    """It may stand behind the hunk, or push out the hunk's last line, or look like a file's first one."""
+    names, more = "--- a/f\n+++ b/f\n", "@@ -30 +31 @@\n-c\n+e\n"
+    head = HEAD.replace(b"[PATCH] x", subject)
+    mail = parse(_single(f"Why.\n---\n{names}{sent}{more}".encode(), "text/plain; format=flowed", head=head))
+    assert mail.diff == names + joined + more
 
 
 def test_joined_lines_swallow_no_hunk() -> None:
