@@ -28,9 +28,7 @@ _APPLIED = re.compile(
     r"Applied \".{1,300}\" to the \S{1,100} tree|"
     r"(?:[-+] )?\S{1,200}\.patch (?:added to|removed from) (?:-mm tree|mm-\S+ branch)"
 )
-_BECAME = re.compile(
-    r"^has been (?:applied to|added to|removed from)\b|^The patch titled$|^The quilt patch titled$", re.MULTILINE
-)
+_HAS_BEEN = re.compile(r"^has been (?:applied to|added to|removed from)\b", re.MULTILINE)
 _SUBJECT_NOTICE = re.compile(
     r"\[Bug \d+\]|\[syzbot\]|(?:Undelivered|Undeliverable|Delivery Status|Returned mail|Mail delivery failed)|"
     r"(?:Automatic reply|Automatische Antwort|Out of (?:the )?office)(?: ?:|\Z)|"
@@ -102,7 +100,7 @@ def _notice(headers: header.Headers, subject: Subject, sender: Person, body: Bod
         return "a bounce"
     if not subject.reply and (_STABLE.match(subject.title) or _STABLE.match(subject.text)):
         return "a stable notice"
-    if not subject.reply and _APPLIED.match(subject.title) and _BECAME.search(body.own):
+    if not subject.reply and _APPLIED.match(subject.title) and _HAS_BEEN.search(body.own):
         return "says what became of a patch"
     if _SUBJECT_NOTICE.match(subject.text):
         return "a notice by its subject"

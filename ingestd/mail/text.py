@@ -211,9 +211,8 @@ def _apart(
 ) -> diff.Split:
     """A text taken apart, once: also where what was read as a message turns out to be an answer."""
     split = _known(texts, (text, diff.Trust.COUNTS))
-    if split is None or not (
-        trust is diff.Trust.COUNTS or split.diff is None or split.diff.plain
-    ):  # else either will do
+    plain = split is not None and (split.diff is None or split.diff.plain)  # then it says the same by any trust
+    if not plain and trust is not diff.Trust.COUNTS:
         split = _known(texts, (text, trust))
     if split is None:
         split = diff.split(text, lines, trust)
