@@ -171,7 +171,7 @@ def _trailers(what: Kind, finer: Parts, texts: text.Texts, body: text.Body, *, a
         joined = [
             text.joined(texts, said, delsp=delsp) for said, (_, delsp) in zip(texts.plain, texts.flowed, strict=True)
         ]
-        return trailer.of_answer("\n".join(text.unquoted(joined, [one.split("\n") for one in joined])))
+        return trailer.of_answer(text.unquoted(joined))
     return trailer.of_answer(body.own)
 
 

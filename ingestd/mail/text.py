@@ -17,6 +17,7 @@ _HEADERS = re.compile(r"from: .{3,200}\nsent: ")
 _BELOW = (("original message", _ORIGINAL, 40), ("\nsent: ", _HEADERS, 210))  # its word, and how far it begins in front
 # Some write it above lines that have quote signs: then it says nothing of the others.
 _SIGNED = re.compile(r"[^\n]*+(?:\n(?:[ \t]*+|[a-z-]{2,20}: [^\n]*+)(?=\n))*+\n>")
+_QUOTES = re.compile(r"(?:\n>[^\n]*+)++")
 _FEW = 8  # texts of a mail
 _ANSWER = diff.Trust.ABOVE_PROSE
 _FILE_LINE = re.compile(r"^(?:diff --git|Index:|---|\+\+\+|\*\*\*) [^\n]*\n", re.MULTILINE)
@@ -161,15 +162,14 @@ def lf(text: str) -> str:
 def read_answer(texts: Texts) -> Body:
     """An answer's text stays whole, as Patchwork keeps comments; a diff that stands in it unquoted is told as well."""
     content = signature.cut("".join(text.strip() + "\n" for text in texts.plain))[0].strip()
-    lines = unquoted(texts.plain, texts.lines)
-    own = "\n".join(lines)
+    own = unquoted(texts.plain)
+    if diff.first_mark(own) < 0:
+        return Body(content or None, None, own, own, "", attached=False)
     said, below = _below_mark(own) if any(quoted_from(text) >= 0 for text in texts.plain) else (own, "")
-    split = diff.Split(said, "", None)
-    if diff.first_mark(said) >= 0:
-        lines = said.split("\n") if below else lines
-        flowed, delsp = texts.flowed[0]
-        split = _unflowed(texts, said, lines, _ANSWER, delsp=delsp) if flowed else _apart(texts, said, lines, _ANSWER)
-        split = _noted(texts, split)
+    lines = said.split("\n")
+    flowed, delsp = texts.flowed[0]
+    split = _unflowed(texts, said, lines, _ANSWER, delsp=delsp) if flowed else _apart(texts, said, lines, _ANSWER)
+    split = _noted(texts, split)
     return Body(content or None, split.diff, own, split.message, split.tail + below, attached=False)
 
 
@@ -181,6 +181,8 @@ def _below_mark(text: str) -> tuple[str, str]:
 
 def quoted_from(text: str) -> int:
     """Where the mail begins that Outlook quotes without signs before its lines; -1 in nearly all answers."""
+    if not ("riginal " in text or "RIGINAL " in text or "\nSent: " in text):  # lower case takes its time
+        return -1
     low = charset.lower(text)
     return min((at for word, begins, most in _BELOW if (at := _line_with(low, word, begins, most)) >= 0), default=-1)
 
@@ -197,13 +199,10 @@ def _line_with(low: str, word: str, begins: re.Pattern[str], most: int) -> int:
     return -1
 
 
-def unquoted(texts: list[str], lines: list[list[str]]) -> list[str]:
-    """The lines that no quote sign stands before, of some texts that are given whole and by lines."""
-    kept: list[str] = []
-    for text, its in zip(texts, lines, strict=True):
-        quotes = "\n>" in text or text.startswith(">")
-        kept += [line for line in its if not line or line[0] != ">"] if quotes else its
-    return kept
+def unquoted(texts: list[str]) -> str:
+    """The lines of some texts that no quote sign stands before."""
+    kept = [_QUOTES.sub("", "\n" + text) for text in texts]
+    return "".join(kept)[1:]
 
 
 def _apart(
@@ -294,15 +293,16 @@ def _unflowed(
     plain = unstuff(text, delsp=delsp)
     if plain is None:
         return _apart(texts, text, lines, trust)
-    split = found = _apart(texts, plain, None, trust)
-    if not (split.diff and split.diff.hunks and split.diff.whole) or split.diff.frayed:
-        found = _apart(texts, joined(texts, text, delsp=delsp), None, diff.Trust.WHOLE)
-    if found.diff and (found.diff.hunks or not split.diff):
-        split = found
+    split = _apart(texts, plain, None, trust)
+    if split.diff is None:
+        return diff.Split(text, "", None)
+    sound = split.diff.hunks and split.diff.whole and not split.diff.frayed
+    if not sound and " \n" in split.diff.text:  # else none of its lines is broken
+        whole = _apart(texts, joined(texts, text, delsp=delsp), None, diff.Trust.WHOLE)
+        split = whole if whole.diff and whole.diff.hunks else split
     # No line is a diff's first one that was not before lines were joined and their stuffing undone.
-    if split.diff is None or split.diff.lines[0] in lines or _apart(texts, text, lines, trust).diff is not None:
-        return split
-    return diff.Split(text, "", None)
+    opened = split.diff and (split.diff.lines[0] in lines or _apart(texts, text, lines, trust).diff)
+    return split if opened else diff.Split(text, "", None)
 
 
 def unstuff(text: str, *, delsp: bool = False) -> str | None:

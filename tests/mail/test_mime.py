@@ -420,6 +420,12 @@ def test_delsp_takes_the_blank_of_a_soft_break_away() -> None:
     assert text.unflow("a \nb\n-- \nc\n> q \n> r\n", delsp=False) == "a b\n-- \nc\n> q \n> r\n"
 
 
+def test_a_flowed_text_without_a_diff_stays_as_sent() -> None:
+    body = "This is a cover \nwhose lines are broken.\n\n  And stuffed.\n"
+    head = HEAD.replace(b"[PATCH] x", b"[PATCH 0/2] x")
+    assert parse(_single(body.encode(), "text/plain; format=flowed", head=head)).content == body.strip()
+
+
 def test_a_stuffed_flowed_diff_is_made_whole() -> None:
     stuffed = "\n".join(" " + line if line.startswith((" ", "From ")) else line for line in BODY.split("\n"))
     mail = parse(_single(stuffed.encode(), "text/plain; format=flowed"))
