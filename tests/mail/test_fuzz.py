@@ -7,7 +7,10 @@ lines that still fails so; paste these into a regression test. CONTRIBUTING.md s
 import gc
 import logging
 import random
+import statistics
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import pytest
 from mails import mail
@@ -19,6 +22,7 @@ from . import corpus, sound
 from .fuzzer import Fuzzer, made_up
 from .usual import DEAREST, SURELY, SUSPECT, Usual, cost
 
+PROCESSES = 7
 _log = logging.getLogger(__name__)
 
 
@@ -91,6 +95,24 @@ def _real(count: int, seed: int) -> list[bytes]:
     return random.Random(seed).sample(archive, count) + others
 
 
+def _afresh(seed: int, numbers: list[int]) -> list[tuple[float, int]]:
+    """How many times the median mails of the fuzzer take, and their numbers: the median of some new processes."""
+    if not numbers:
+        return []
+    fresh = get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=fresh, max_tasks_per_child=1) as processes:
+        measured = [processes.submit(_times, seed, numbers).result() for _ in range(PROCESSES)]
+    return [(round(statistics.median(times), 1), number) for number, *times in zip(numbers, *measured, strict=True)]
+
+
+def _times(seed: int, numbers: list[int]) -> list[float]:
+    real = _real(2_000, seed)
+    fuzzer = Fuzzer(seed, real)
+    gc.disable()
+    usual = Usual(real[:400] or _typical())
+    return [usual.times(fuzzer.mail(number), SURELY) for number in numbers]
+
+
 def test_made_up_mails_are_read_soundly() -> None:
     assert {raw: wrong for raw in made_up() if (wrong := _wrong(raw))} == {}
 
@@ -124,7 +146,8 @@ def test_no_mail_is_dear(fuzz_seed: int, fuzz_seconds: float, real: list[bytes])
     """At most DEAREST times the time a byte of the median, both measured here, without Python's collector.
 
     A first reading only finds suspects, by the pace that the machine has about then, since anything may disturb it.
-    They are timed again, the dearest ones often.
+    They are timed again, the dearest ones often; and those above the limit in some processes of their own, since where
+    one happens to lie in memory changes what it shows by a tenth and more.
     """
     fuzzer = Fuzzer(fuzz_seed, real)
     dear: list[tuple[float, int]] = []
@@ -150,5 +173,7 @@ def test_no_mail_is_dear(fuzz_seed: int, fuzz_seconds: float, real: list[bytes])
     _log.info("%d mails, median %.1f ns a byte, seed %d", count, usual.median * 1e9, fuzz_seed)
     for times, number in left[:10]:
         _log.info("mail %d: %.1f times the median", number, times)
-    above = [(round(times, 1), number) for times, number in left if times > DEAREST]
+    above = sorted(_afresh(fuzz_seed, [number for times, number in left if times > DEAREST]), reverse=True)
+    _log.info("in processes of their own: %s", above)
+    above = [(times, number) for times, number in above if times > DEAREST]
     assert not above, f"mails of INGESTD_FUZZ_SEED={fuzz_seed}: {above}\n{fuzzer.mail(above[0][1])!r}"
