@@ -12,10 +12,8 @@ _STAT_LINE = (
     r" (?:\S.{0,500}\| +(?:\d+|Bin|Unmerged)\b|\d+ files? changed\b|(?:create|delete) mode \d|"
     r"(?:rename|copy|rewrite) .{1,500}\(\d+%\)|mode change \d)"
 )
-# The blank before the first line alone is lost where a program has stripped the text.
-_STAT = re.compile(
-    rf"\n(?:{_STAT_LINE}|\S[^|\n]{{0,500}}+\| +\d+ [-+]+(?=\n{_STAT_LINE})).*(?:\n(?:{_STAT_LINE}| \.\.\.).*)*"
-)
+_STAT = re.compile(rf"\n{_STAT_LINE}.*(?:\n(?:{_STAT_LINE}| \.\.\.).*)*")
+_FIRST_STAT = re.compile(r"\n\S[^|\n]{0,500}+\| +\d+ [-+]+\Z")  # its blank is lost where a program strips the text
 _DEEPEST = 200  # lines; a pasted patch begins above
 _PASTED = ("\nFrom: ", " Mon Sep 17 00:00:00 2001", "8<", ">8", "%<", ">%")  # one stands where a pasted patch begins
 
@@ -33,8 +31,11 @@ def read(message: str) -> Parts:
     start = sum(map(len, lines[:at])) + at  # the line end in front of the message's first line
     separator = _SEPARATOR.search(text, start)
     said, below = (text[start : separator.start()], text[separator.end() :]) if separator else (text[start:], "")
-    stat = _STAT.search(below)
-    notes, diffstat = (below[: stat.start()] + below[stat.end() :], stat.group()[1:]) if stat else (below, "")
+    notes, diffstat = below, ""
+    if stat := _STAT.search(below):
+        start = below.rfind("\n", 0, stat.start())
+        start = start if start >= 0 and _FIRST_STAT.match(below, start, stat.start()) else stat.start()
+        notes, diffstat = below[:start] + below[stat.end() :], below[start + 1 : stat.end()]
     return Parts(headers, said.strip("\n").rstrip(), _ended(notes.strip("\n").rstrip()), diffstat)
 
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from ingestd.mail import limits
-from ingestd.mail.hunk import REMARK, Headers, Hunk, above_prose, adds_up, may_follow, measure
+from ingestd.mail.hunk import REMARK, Headers, Hunk, above_prose, adds_up, begins_file, may_follow, odd, plain
 from ingestd.mail.signs import EXTENDED, FILE, Signs, marks_of
 
 _EXTENDED_BY_MARK = {words[0]: tuple(other for other in EXTENDED if other[0] == words[0]) for words in EXTENDED}
@@ -360,17 +360,20 @@ class _Splitter:
             self._say()
 
     def _hunks(self, hunk: int) -> None:
-        """Take all lines down to this hunk, and all hunks and usual files that follow; hunks' counts are trusted."""
+        """Take all lines down to this hunk, and all hunks and usual files that follow."""
         if not self.runs:
             self._take(hunk)  # the diff begins, before any step is taken for its hunks
         lines, marks = self.lines, self.marks
-        read = above_prose if self.trust is Trust.ABOVE_PROSE else measure
+        prose, whole = self.trust is Trust.ABOVE_PROSE, self.trust is Trust.WHOLE
+        read, last = above_prose if prose else odd, len(lines)
         behind = self.taken - self.open  # how far a line's place in the diff is from its place in the text
         at = hunk
         below = False  # is it below another hunk?
         while hunk and self.steps < self.most and (counts := self.headers[lines[hunk]]):
-            found, reached, steps = read(lines, marks, hunk + 1, behind, counts, len(lines))
-            if self.trust is Trust.WHOLE and not adds_up(found, marks, hunk + 1, behind):
+            found, reached, steps = plain(marks, hunk + 1, behind, counts, last), True, 0
+            if found is None or (prose and begins_file(lines, marks, found.end - behind)):
+                found, reached, steps = read(lines, marks, hunk + 1, behind, counts, last)
+            if whole and not adds_up(found, marks, hunk + 1, behind):
                 self.sound = False
                 break
             if reached:
@@ -391,7 +394,7 @@ class _Splitter:
                     self.without_hunk = at
         if at < len(lines) and not may_follow(lines[at]):
             self.frayed = True
-            self.sound = self.trust is not Trust.WHOLE
+            self.sound = not whole
         self._take(at)
         self.at = at - 1
 

@@ -47,19 +47,29 @@ class Headers(dict[str, Counts | None]):
         return counts
 
 
-def measure(lines: list[str], marks: str, start: int, behind: int, counts: Counts, stop: int) -> tuple[Hunk, bool, int]:
-    """The hunk whose lines begin at `start`, whether its counts are reached, and how many half steps that took.
+def plain(marks: str, start: int, behind: int, counts: Counts, stop: int) -> Hunk | None:
+    """The hunk whose lines begin at `start`, where it is as git writes nearly all: without odd lines and remarks.
 
     `marks` has the first character of each line, and a line's place in the diff is so far `behind` the one in `lines`.
-    The counts are trusted, as far as there are lines: those in front of `stop`.
+    No line from `stop` on is the hunk's. Its last line counts, and all counts agree with it: so they did not before it,
+    and the hunk ends behind it.
     """
-    if found := plain(marks, start, behind, counts, stop):
-        return found, True, 0
-    return odd(lines, marks, start, behind, counts, stop)
+    size, old, new = counts
+    run = _PLAIN.match(marks, start, min(start + old + new, stop))
+    end = run.end() if run else start
+    if end == start or end - marks.count("+", start, end) != start + old:
+        return None
+    if end - marks.count("-", start, end) != start + new:
+        return None
+    hunk = size, end + behind, end - start - old, end - start - new, 0, True
+    return tuple.__new__(Hunk, hunk)  # for all the hunks of a mail its own constructor takes its time
 
 
 def odd(lines: list[str], marks: str, start: int, behind: int, counts: Counts, stop: int) -> tuple[Hunk, bool, int]:
-    """As `measure`, of a hunk that is not `plain`."""
+    """A hunk that is not `plain`, whether its counts are reached, and how many half steps that took.
+
+    The counts are trusted, as far as there are lines.
+    """
     size, old, new = counts
     if end := _measured_end(marks, start, old, new, stop):
         remarks = marks.count("\\", start, end)
@@ -73,27 +83,14 @@ def odd(lines: list[str], marks: str, start: int, behind: int, counts: Counts, s
     return Hunk(size, end + behind, added, removed, remarks, as_git), reached, _COUNTED
 
 
-def plain(marks: str, start: int, behind: int, counts: Counts, stop: int) -> Hunk | None:
-    """The hunk where it is one as git writes nearly all: every line begins as it must, the counts hold, no remarks."""
-    size, old, new = counts
-    end = _plain_end(marks, start, old, new, stop)
-    if not end:
-        return None
-    hunk = size, end + behind, end - start - old, end - start - new, 0, True
-    return tuple.__new__(Hunk, hunk)  # for all the hunks of a mail its own constructor takes its time
-
-
 def above_prose(
     lines: list[str], marks: str, start: int, behind: int, counts: Counts, stop: int
 ) -> tuple[Hunk, bool, int]:
-    """As `measure`, but the hunk ends where prose begins, or another hunk or file: no line is looked at for two hunks.
+    """As `odd`, but the hunk ends where prose begins, or another hunk or file: no line is looked at for two hunks.
 
     Where there is context, and none above has kept its blank, what looks like prose may be context; and where a mail
     program has broken a line in two, the second half is none either.
     """
-    hunk = plain(marks, start, behind, counts, stop)
-    if hunk and not _names(lines, marks, hunk.end - behind):
-        return hunk, True, 0
     _, old, new = counts
     stop = min(start + old + new + _REMARKS, stop)
     sure, seen = not (old and new), start
@@ -101,7 +98,7 @@ def above_prose(
     while found:
         at = found.start()
         if lines[at].startswith(_BEGINNINGS):
-            stop = at - 2 if _names(lines, marks, at) else at
+            stop = at - 2 if begins_file(lines, marks, at) else at
             break
         sure = sure or _CONTEXT_LINE.search(marks, seen, at) is not None
         if sure and not _is_wrapped(lines[at - 1], lines[at]):
@@ -112,13 +109,13 @@ def above_prose(
     hunk, reached, steps = odd(lines, marks, start, behind, counts, stop)
     if not reached:  # a signature and empty lines are not its
         if "-- " in lines[start:stop]:
-            hunk, _, steps = measure(lines, marks, start, behind, counts, lines.index("-- ", start))
+            hunk, _, steps = odd(lines, marks, start, behind, counts, lines.index("-- ", start))
         its = marks[start : hunk.end - behind]
         hunk = hunk._replace(end=hunk.end - len(its) + len(its.rstrip("\n")))
     return hunk, reached, steps + 1  # to look for prose takes about as long as another half
 
 
-def _names(lines: list[str], marks: str, at: int) -> bool:
+def begins_file(lines: list[str], marks: str, at: int) -> bool:
     """Is this line the header of a file's first hunk, with the file's names above it?"""
     return marks[at - 2 : at + 1] == "-+@" and lines[at - 2].startswith("--- ") and lines[at - 1].startswith("+++ ")
 
@@ -143,18 +140,6 @@ def _is_wrapped(above: str, line: str) -> bool:
     word = line[:_WIDTH].partition(" ")[0]
     indent = _INDENT if len(above) == 1 else 0  # which is gone where the first word had no room
     return indent + len(above[:_WIDTH].expandtabs()) + len(word) >= _WIDTH
-
-
-def _plain_end(marks: str, start: int, old: int, new: int, stop: int) -> int:
-    """Where a hunk ends whose lines are as git writes them and are followed by none like them; else 0.
-
-    The last line counts, and all counts agree with it: so they did not before it, and the hunk ends behind it.
-    """
-    run = _PLAIN.match(marks, start, min(start + old + new, stop))
-    end = run.end() if run else start
-    if end - marks.count("+", start, end) != start + old or end == start:
-        return 0
-    return end if end - marks.count("-", start, end) == start + new else 0
 
 
 def _measured_end(marks: str, start: int, old: int, new: int, stop: int) -> int:

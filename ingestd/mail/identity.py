@@ -61,8 +61,10 @@ def content_key(date: datetime | None, date_text: str | None, texts: Texts) -> s
     other parts only without any text.
     """
     when = f"{date.isoformat()[:19]}Z" if date else " ".join((date_text or "").split())
-    plain = [*(text.split("\n") for text in texts.unmarked), *texts.lines[len(texts.unmarked) :]]
-    lines = (*plain, *(text.split("\n") for text in texts.patches))
+    lines = texts.lines
+    if texts.unmarked or texts.patches:
+        first, last = ([text.split("\n") for text in some] for some in (texts.unmarked, texts.patches))
+        lines = [*first, *lines[len(first) :], *last]
     chunks = [chunk for text in lines if (chunk := _normal(text))]
     said = f"{when}\n{chr(10).join(chunks)}".encode("utf-8", "replace")
     return hashlib.sha256(said if chunks else b"".join((said, *texts.other))).hexdigest()

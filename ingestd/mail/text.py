@@ -223,10 +223,10 @@ def _apart(
 
 
 def _known(texts: Texts, key: tuple[str, diff.Trust]) -> diff.Split | None:
-    split = next((split for known, split in texts.splits if known == key), None)
-    if split is None and len(texts.splits) >= _FEW:
-        split = texts.more_splits.get(key)
-    return split
+    for known, split in texts.splits:
+        if known == key:
+            return split
+    return texts.more_splits.get(key) if texts.more_splits else None
 
 
 def _noted(texts: Texts, split: diff.Split) -> diff.Split:
