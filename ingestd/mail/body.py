@@ -33,9 +33,11 @@ def read(message: str) -> Parts:
     said, below = (text[start : separator.start()], text[separator.end() :]) if separator else (text[start:], "")
     notes, diffstat = below, ""
     if stat := _STAT.search(below):
-        start = below.rfind("\n", 0, stat.start())
-        start = start if start >= 0 and _FIRST_STAT.match(below, start, stat.start()) else stat.start()
-        notes, diffstat = below[:start] + below[stat.end() :], below[start + 1 : stat.end()]
+        top = stat.start()
+        above = below.rfind("\n", 0, top)
+        if above >= 0 and _FIRST_STAT.match(below, above, top):
+            top = above
+        notes, diffstat = below[:top] + below[stat.end() :], below[top + 1 : stat.end()]
     return Parts(headers, said.strip("\n").rstrip(), _ended(notes.strip("\n").rstrip()), diffstat)
 
 

@@ -165,6 +165,7 @@ def read_answer(texts: Texts) -> Body:
     own = unquoted(texts.plain)
     if diff.first_mark(own) < 0:
         return Body(content or None, None, own, own, "", attached=False)
+    # Whether the mark counts is told with the quotes below it, which `own` does not have.
     said, below = _below_mark(own) if any(quoted_from(text) >= 0 for text in texts.plain) else (own, "")
     lines = said.split("\n")
     flowed, delsp = texts.flowed[0]
