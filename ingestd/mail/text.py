@@ -17,7 +17,7 @@ _HEADERS = re.compile(r"from: .{3,200}\nsent: ")
 _BELOW = (("original message", _ORIGINAL, 40), ("\nsent: ", _HEADERS, 210))  # its word, and how far it begins in front
 # Some write it above lines that have quote signs: then it says nothing of the others.
 _SIGNED = re.compile(r"[^\n]*+(?:\n(?:[ \t]*+|[a-z-]{2,20}: [^\n]*+)(?=\n))*+\n>")
-_QUOTES = re.compile(r"(?:\n>[^\n]*+)++")
+_QUOTES = re.compile(r"\n>[^\n]*+(?:\n>[^\n]*+)*+")  # it begins with two letters, for a quick search
 _FEW = 8  # texts of a mail
 _ANSWER = diff.Trust.ABOVE_PROSE
 _FILE_LINE = re.compile(r"^(?:diff --git|Index:|---|\+\+\+|\*\*\*) [^\n]*\n", re.MULTILINE)
