@@ -114,7 +114,7 @@ def _lines_ended(raw: bytes) -> bytes:
 
 def _same_lines(one: diff.Diff, other: diff.Diff) -> bool:
     """Were the same lines read, whatever their charset and line ends?"""
-    return [line[:1].strip("\r") for line in one.lines] == [line[:1] for line in other.lines]
+    return [line[:1].strip("\r") for line in one.text.split("\n")] == [line[:1] for line in other.text.split("\n")]
 
 
 def mbox_entry(patch: Patch, trailers: Sequence[str] = ()) -> bytes:

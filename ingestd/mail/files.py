@@ -8,6 +8,7 @@ from typing import TypeVar
 from ingestd.mail import limits
 from ingestd.mail.diff import Diff
 from ingestd.mail.signs import Signs
+from ingestd.mail.splitter import Layout
 from ingestd.mail.values import Change, File
 
 # And one for each 96 characters beyond fifty: of git's smallest, new modes, that many if their paths have 24 letters. A
@@ -50,6 +51,17 @@ class _Draft:
     mode = False
     old_blob: str | None = None
     new_blob: str | None = None
+
+    @classmethod
+    def of(cls, file: File) -> "_Draft":
+        """A file of an ordinary diff, that may have more."""
+        draft = cls()
+        draft.git_old, draft.git_new = f"a/{file.path}", f"b/{file.path}"
+        draft.old = _NULL if file.change is _ADD else draft.git_old
+        draft.new = _NULL if file.change is _DELETE else draft.git_new
+        draft.change, draft.added, draft.removed = file.change, file.added, file.removed
+        draft.old_blob, draft.new_blob = file.old_blob, file.new_blob
+        return draft
 
     def finished(self) -> File | None:
         change = self.change
@@ -101,19 +113,24 @@ def of(diff: Diff) -> tuple[File, ...]:
     """
     found: list[File] = []
     for one in diff.joined or (diff,):
-        found += _Reader(one).read(most(diff) - len(found))
+        if one.ordinary:
+            found += one.ordinary.files
+        if one.rest:
+            draft = _Draft.of(found.pop()) if one.ordinary else None
+            found += _Reader(one.rest, draft).read(most(diff) - len(found))
     return tuple(found)
 
 
 class _Reader:
     """Goes from line to line of a diff that may say something of a file."""
 
-    def __init__(self, diff: Diff) -> None:
-        self.lines, self.marks, self.hunks = diff.lines, diff.marks, diff.hunks
-        self.extended, self.data = diff.extended, diff.data
-        self.signs = Signs(diff.lines, diff.marks, diff.flags)
+    def __init__(self, layout: Layout, draft: _Draft | None) -> None:
+        """The lines of a diff; `draft` is the file that stands above them."""
+        self.lines, self.marks, self.hunks = layout.lines, layout.marks, layout.hunks
+        self.extended, self.data = layout.extended, layout.data
+        self.signs = Signs(layout.lines, layout.marks, layout.flags)
         self.found: list[File] = []
-        self.draft: _Draft | None = None
+        self.draft = draft
         self.at = 0  # behind the line that is read
 
     def read(self, most: int) -> list[File]:

@@ -6,6 +6,7 @@ import string
 
 from ingestd.mail.diff import Diff
 from ingestd.mail.signs import Signs
+from ingestd.mail.splitter import Layout
 
 # Lines that are neither a hunk's nor, maybe, its header.
 _OTHER = r"\n(?:(?:[^-+ @\n]|@(?!@ -\d))[^\n]*+)?+(?![^\n])"
@@ -32,14 +33,24 @@ _ADDED = re.compile("[^- ]*")  # within a hunk, and no line of the old file
 _NEITHER = re.compile("[^-+ ]*")  # within a hunk, and no line of either file
 
 
-def patchwork(diff: str) -> str:
+def patchwork(diff: Diff) -> str:
     """Patchwork's `hash`, 40 hex digits: SHA-1 over paths, hunk sizes and hunk lines (mail rules, section 7)."""
-    kept = _DROPPED.sub("", "\n" + diff.replace("\r", "").strip())
-    pieces = _NAMING.split(kept)  # in turn: text, and a line that names
+    if diff.ordinary is None:
+        text = "\n" + diff.text.replace("\r", "").strip()
+        fed = f"{_fed(text)}\n"[1:]
+    else:
+        below = ("\n" + diff.rest.text.replace("\r", "")).rstrip() if diff.rest else ""
+        above = "\n".join(diff.ordinary.hashed)
+        fed = (above + _fed(below) if below else above.rstrip()) + "\n"
+    return hashlib.sha1(fed.encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
+
+
+def _fed(text: str) -> str:
+    """What the lines of a diff add to the hash, each with a line end in front."""
+    pieces = _NAMING.split(_DROPPED.sub("", text))  # in turn: text, and a line that names
     fed = {line: _feed(line) for line in set(pieces[1::2])}  # of many small files many such lines are alike
     pieces[1::2] = [fed[line] for line in pieces[1::2]]
-    text = "".join(pieces) + "\n"
-    return hashlib.sha1(text[1:].encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
+    return "".join(pieces)
 
 
 def _feed(line: str) -> str:
@@ -56,37 +67,55 @@ def patch_id(diff: Diff) -> str | None:
 
     40 hex digits: the sum of one SHA-1 for each file, over its lines without white space.
     """
+    if diff.ordinary and not diff.rest:
+        return _hex(sum(map(_digest, diff.ordinary.counted)))
     reader = _PatchId(diff)
-    while reader.at < len(reader.lines):
-        found = reader.one()
-        if found is not None:
-            return found
-    return None
+    while (found := reader.one()) is None and reader.at < len(reader.lines):
+        reader.reset()
+    return found
+
+
+def _hex(total: int) -> str:
+    """A patch id: a number of 160 bits, its lowest byte first."""
+    return (total % (1 << 160)).to_bytes(20, "little").hex()
+
+
+def _digest(pieces: list[str]) -> int:
+    """Of one file. The numbers of all are added up, so that the order of files is nothing."""
+    data = "".join(pieces).encode("utf-8", "replace").translate(None, _SPACES)
+    return int.from_bytes(hashlib.sha1(data, usedforsecurity=False).digest(), "little")
 
 
 class _PatchId:
     """git's reading of a patch, line by line (git-patch-id(1); followed and tested against git 2.39)."""
 
     def __init__(self, diff: Diff) -> None:
-        self.lines = diff.lines
-        self.hunks = diff.hunks
-        self.marks = diff.marks
-        self.signs = Signs(diff.lines, diff.marks, diff.flags)
-        self.stops = _stops("\n" + diff.text)  # the next one last
+        """What is ordinary of the diff is read."""
+        rest = diff.rest or Layout([], "", {})
+        self.lines, self.marks, self.hunks = rest.lines, rest.marks, rest.hunks
+        self.signs = Signs(rest.lines, rest.marks, rest.flags)
+        self.stops = _stops("\n" + (rest.text if diff.ordinary else diff.text))  # the next one last
+        self.pending: list[str] = []
         self.at = 0
-        self._reset()
+        self.reset()
+        if diff.ordinary:
+            *above, self.pending = diff.ordinary.counted
+            self.total = sum(map(_digest, above))
+            self.index = diff.ordinary.blobs
+            self.begun = True
+            self.before = self.after = 0
 
-    def _reset(self) -> None:
+    def reset(self) -> None:
+        """Look for another patch."""
         self.total = 0
         self.begun = False
         self.before = self.after = -1  # lines that the hunk still has; -1 within a header
         self.binary = False
-        self.pending: list[str] = []
+        self.pending = []
         self.index = ""  # the last index line
 
     def one(self) -> str | None:
         """The id of the next patch; None where there was none."""
-        self._reset()
         while self.at < len(self.lines):
             if self._run():
                 continue
@@ -114,7 +143,7 @@ class _PatchId:
         if not self.begun:
             return None
         self._flush()
-        return (self.total % (1 << 160)).to_bytes(20, "little").hex()
+        return _hex(self.total)
 
     def _stop(self) -> int:
         """The next line that needs a closer look wherever it stands, this one too, or the end."""
@@ -268,10 +297,8 @@ class _PatchId:
         self.after -= mark in ("+", " ")
 
     def _flush(self) -> None:
-        """Add the digest of a file: bytes with carry, the last carry dropped, so that the order of files is nothing."""
-        data = "".join(self.pending).encode("utf-8", "replace").translate(None, _SPACES)
-        digest = hashlib.sha1(data, usedforsecurity=False).digest()
-        self.total += int.from_bytes(digest, "little")
+        """Add the digest of a file."""
+        self.total += _digest(self.pending)
         self.pending = []
 
 

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from ingestd.mail.signs import FILE, HUNK
 
-_HEADER = re.compile(r"@@ -\d+(?:,(\d{1,9}))? \+\d+(?:,(\d{1,9}))? @@")  # no file has more lines
+HEADER = r"@@ -\d+(?:,(\d{1,9}))? \+\d+(?:,(\d{1,9}))? @@"  # no file has more lines
+_HEADER = re.compile(HEADER)
 _PLAIN = re.compile("[-+ ]*")
 _WITH_REMARKS = re.compile(r"[-+ \\]*")
 _REMOVED, _ADDED = re.compile("-+"), re.compile(r"\++")

@@ -1,6 +1,7 @@
 """What makes a mail the same mail: its digest without trace headers, and the key over what it says."""
 
 import hashlib
+import re
 from datetime import datetime
 from itertools import compress
 
@@ -17,6 +18,13 @@ TRACE_HEADERS = (
     "X-Status", "X-UID", "X-UIDL", "X-Virus-Scanned", "X-Virus-Status",
 )  # fmt: skip
 TRACE_PREFIXES = ("ARC-", "X-Spam-")
+
+_BLANK_AHEAD = re.compile(r"\n(?<=[^\S\n]\n)")  # the end of a line that ends with a blank
+# White space but for the line end.
+_BLANKS = "\t\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
+    map(chr, range(0x2000, 0x200B))
+)
+_FEW = 100  # lines with blanks at their end that are trimmed one by one
 
 _TRACE = frozenset(name.lower() for name in TRACE_HEADERS)
 _PREFIXES = tuple(name.lower() for name in TRACE_PREFIXES)
@@ -61,14 +69,16 @@ def content_key(date: datetime | None, date_text: str | None, texts: Texts) -> s
     other parts only without any text.
     """
     when = f"{date.isoformat()[:19]}Z" if date else " ".join((date_text or "").split())
-    lines = texts.lines
-    if texts.unmarked or texts.patches:
-        first, last = ([text.split("\n") for text in some] for some in (texts.unmarked, texts.patches))
-        lines = [*first, *lines[len(first) :], *last]
-    chunks = [chunk for text in lines if (chunk := _normal(text))]
+    first, patches = texts.unmarked, texts.patches
+    spoken = [*first, *texts.plain[len(first) :], *patches] if first or patches else texts.plain
+    chunks = [chunk for text in spoken if (chunk := signature.without_footer(_trimmed(text)).rstrip())]
     said = f"{when}\n{chr(10).join(chunks)}".encode("utf-8", "replace")
     return hashlib.sha256(said if chunks else b"".join((said, *texts.other))).hexdigest()
 
 
-def _normal(lines: list[str]) -> str:
-    return signature.without_footer("\n".join(map(str.rstrip, lines))).rstrip()
+def _trimmed(text: str) -> str:
+    """A text without blanks at the end of each line, as `str.rstrip` finds them. Most lines have none."""
+    pieces = _BLANK_AHEAD.split(text, _FEW)
+    if len(pieces) > _FEW:
+        return "\n".join(map(str.rstrip, text.split("\n")))
+    return "\n".join([piece.rstrip(_BLANKS) for piece in pieces])

@@ -1,86 +1,99 @@
-"""The diffs that git writes day by day, read once for all that is asked of them. Others are read the long way round."""
+"""The diffs that git writes day by day, read at once for all that is asked of them. The rest is read line by line."""
 
-import hashlib
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from ingestd.mail.diff import Diff
+from ingestd.mail import hunk
 from ingestd.mail.values import Change, File
 
-# A file's header down to the blob ids. No blank in the path: git would quote or cut it elsewhere.
-_HEADER = re.compile(
-    r"diff --git a/([^\s\"]{1,4000}) b/\1\n(?:(new|deleted) file mode \d+\n)?"
-    r"index ([0-9a-f]{4,64})\.\.([0-9a-f]{4,64})(?: \d+)?"
+# A file's header. No blank in the path: git would quote or cut it elsewhere.
+_FILE = re.compile(
+    r"diff --git a/([^\s\"]{1,4000}+) b/\1\n(?:(new|deleted) file mode \d+\n)?"
+    r"(index ([0-9a-f]{4,64}+)\.\.([0-9a-f]{4,64}+)(?: \d+)?\n)--- (a/\1|/dev/null)\n\+\+\+ (b/\1|/dev/null)(?=\n)"
 )
-_HEADER_MARKS = frozenset(("", "di-+", "dni-+", "ddi-+"))  # first characters of its lines; none between two hunks
+# A hunk's header and all lines below that may be its. One that looks like a file's name is none.
+_HUNK = re.compile(rf"\n{hunk.HEADER}[^\n]*+((?:\n(?: |\+(?!\+\+ )|-(?!-- ))[^\n]*+)++)(?!\n\\)")
+_NEXT_FILE = "\ndiff --git "
+_SIGNATURE = "\n-- "
 _CHANGES = {None: Change.MODIFY, "new": Change.ADD, "deleted": Change.DELETE}
 _NOTHING = "/dev/null"
-_SPACES = b" \t\n\r"  # git's own isspace
 
 
-class Reading(NamedTuple):
-    """What `fingerprint.patchwork`, `fingerprint.patch_id` and `files.of` say of a diff."""
+class Ordinary(NamedTuple):
+    """A diff, or the beginning of one, where all is as usual."""
 
-    hash: str
-    patch_id: str
-    files: tuple[File, ...]
+    hashed: list[str]  # what Patchwork's hash is made of, without the line ends between
+    counted: list[list[str]]  # what the patch id is made of, file by file
+    blobs: str  # the last file's line of blob ids
+    files: list[File]
 
 
-def read(diff: Diff) -> Reading | None:
-    """All three at once; None where any part of the diff is not quite as usual.
+class Begun(NamedTuple):
+    """What `begin` has read of a text."""
 
-    Usual is: each file has git's header with one path, blob ids and hunks; every hunk has the lines that it counts and
-    a line end at the end of each; no line of a hunk looks like a file's name.
+    ordinary: Ordinary
+    end: int  # of the last line, which is a hunk's
+    steps: int  # half steps that `splitter` would have taken so far
+
+
+def begin(text: str, start: int) -> Begun | None:
+    """Read the diff that begins at `start`, as far as it is as usual; None where its first hunk is not.
+
+    Usual is: a file has git's header with one path and blob ids; a hunk has the lines that it counts, none of which
+    looks like a file's name, and no remark follows them.
     """
-    lines, hunks = diff.lines, diff.hunks
-    if not _usual(diff):
+    if text.find("\r", start) >= 0:
         return None
     hashed: list[str] = []
-    found: list[File] = []
-    total = at = 0
-    while at < len(lines):
-        first = at + 4 if at + 4 in hunks else at + 5
-        header = _HEADER.fullmatch("\n".join(lines[at : first - 2]))
-        if header is None or first not in hunks:
-            return None
-        path, mode, old_blob, new_blob = header.groups()
-        old = _NOTHING if mode == "new" else f"a/{path}"
-        new = _NOTHING if mode == "deleted" else f"b/{path}"
-        names = [f"--- {old}", f"+++ {new}"]
-        if lines[first - 2 : first] != names:
-            return None
-        hashed += (f"--- a/{old.partition('/')[2]}", f"+++ b/{new.partition('/')[2]}")
-        counted = lines[at : first - 3] + names  # for the patch id: all but the index line and the hunks' headers
+    counted: list[list[str]] = []
+    files: list[File] = []
+    blobs, end, at, more = "", start, start, 0
+    while file := _FILE.match(text, at):
+        path, mode, index, old_blob, new_blob, old, new = file.groups()
+        if (old == _NOTHING) != (mode == "new") or (new == _NOTHING) != (mode == "deleted"):
+            break
+        sized = []
+        pieces = [file.group().replace(index, "", 1)]
         added = removed = 0
-        at = first
-        while hunk := hunks.get(at):
-            inside = "\n" + "\n".join(lines[at + 1 : hunk.end])
-            if hunk.remarks or "\n--- " in inside or "\n+++ " in inside:  # which looks like a file's name
-                return None
-            hashed.append(f"@@ {hunk.size} @@{inside}")
-            counted.append(inside)
-            added += hunk.added
-            removed += hunk.removed
-            at = hunk.end
-        total += _digest(counted)
-        found.append(
-            File(path, None, _CHANGES[mode], added, removed, binary=False, old_blob=old_blob, new_blob=new_blob)
-        )
-    text = "\n".join(hashed).rstrip() + "\n"
-    digest = hashlib.sha1(text.encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
-    return Reading(digest, (total % (1 << 160)).to_bytes(20, "little").hex(), tuple(found))
+        at = file.end()
+        while found := _HUNK.match(text, at):
+            before, after, inside = found.groups("1")
+            at = found.end()
+            lines, plus, minus = inside.count("\n"), inside.count("\n+"), inside.count("\n-")
+            signed = lines - plus > int(before) and inside.endswith(_SIGNATURE)
+            if signed:
+                inside, at, lines, minus = inside[: -len(_SIGNATURE)], at - len(_SIGNATURE), lines - 1, minus - 1
+            if lines - plus != int(before) or lines - minus != int(after) or not inside:
+                break
+            sized.append(f"@@ -{before} +{after} @@{inside}")
+            pieces.append(inside)
+            added += plus
+            removed += minus
+            end = at
+            if signed and lines > plus + minus:  # the signature passes for one of as many lines as there may be
+                more = min(len(sized), 2)
+        if not sized:
+            break
+        hashed.append(f"--- a/{old.partition('/')[2]}\n+++ b/{new.partition('/')[2]}")
+        hashed += sized
+        counted.append(pieces)
+        said = path, None, _CHANGES[mode], added, removed, False, old_blob, new_blob
+        files.append(tuple.__new__(File, said))  # for all the files of a mail its own constructor takes its time
+        blobs = index
+        if end != at or not text.startswith(_NEXT_FILE, at):
+            break
+        at += 1
+    if not files:
+        return None
+    return Begun(Ordinary(hashed, counted, blobs[:-1], files), end, 2 * len(files) - 2 + more)
 
 
-def _usual(diff: Diff) -> bool:
-    """Is every hunk whole, with what may be a file's usual header above it?"""
-    at, marks = 0, diff.marks
-    for first, hunk in diff.hunks.items():
-        if not hunk.plain or marks[at:first] not in _HEADER_MARKS:
-            return False
-        at = hunk.end
-    return at == len(diff.lines) and "\r" not in diff.text
-
-
-def _digest(lines: list[str]) -> int:
-    data = "".join(lines).encode("utf-8", "replace").translate(None, _SPACES)
-    return int.from_bytes(hashlib.sha1(data, usedforsecurity=False).digest(), "little")
+def joined(some: Sequence[Ordinary]) -> Ordinary:
+    """Several diffs as one, each below the other."""
+    return Ordinary(
+        [piece for one in some for piece in one.hashed],
+        [pieces for one in some for pieces in one.counted],
+        some[-1].blobs,
+        [file for one in some for file in one.files],
+    )

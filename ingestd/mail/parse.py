@@ -12,7 +12,6 @@ from ingestd.mail import (
     kind,
     links,
     mime,
-    ordinary,
     pull,
     text,
     trailer,
@@ -177,12 +176,7 @@ def _trailers(what: Kind, finer: Parts, texts: text.Texts, body: text.Body, *, a
 
 def _read_diff(found: diff.Diff, defects: list[str]) -> tuple[str, str | None, tuple[File, ...]]:
     """Patchwork's hash, git's patch id, and the files."""
-    usual = ordinary.read(found)
-    digest, patch_id, touched = usual or (
-        fingerprint.patchwork(found.text),
-        fingerprint.patch_id(found),
-        files.of(found),
-    )
+    digest, patch_id, touched = fingerprint.patchwork(found), fingerprint.patch_id(found), files.of(found)
     most = files.most(found)
     if len(touched) > most:
         defects.append(f"more than {most} files")

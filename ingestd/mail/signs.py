@@ -12,6 +12,7 @@ EXTENDED = (
 # Every line that may begin or end a diff, a hunk or a file, or say something of a file, begins with one of these. Their
 # first four letters tell of most lines that they don't.
 _SAYING = (*FILE, HUNK, *EXTENDED, "Binary files ", "Files ", "GIT binary patch")
+_SAYING_LINE = re.compile(rf"\n(?:{'|'.join(map(re.escape, _SAYING))})")
 _SIGNS = frozenset(words[:4] for words in _SAYING)
 _LOUD = "-dI*@oncrsiBFG"  # their first characters
 _QUIET = re.compile(f"[^{_LOUD}]*")
@@ -23,6 +24,11 @@ _MISSES = 16  # lines that begin as if they said something; behind so many in a 
 def marks_of(lines: list[str]) -> str:
     """The first character of each line, a line end for one without any: what many lines are told by at once."""
     return "".join([line[0] if line else "\n" for line in lines])
+
+
+def any_below(text: str, at: int) -> bool:
+    """Does any line below the line end at `at` say something of a diff?"""
+    return _SAYING_LINE.search(text, at) is not None
 
 
 class Signs:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ingestd.mail import charset, diff, markup, mime, signature
+from ingestd.mail.splitter import Trust
 
 _PATCH_TYPES = frozenset(("text/x-patch", "text/x-diff", "application/x-patch", "application/x-diff", "text/patch"))
 _OPAQUE = frozenset(("application/octet-stream", "application/mbox", "binary/octet-stream", "application/x-download"))
@@ -19,7 +20,7 @@ _BELOW = (("original message", _ORIGINAL, 40), ("\nsent: ", _HEADERS, 210))  # i
 _SIGNED = re.compile(r"[^\n]*+(?:\n(?:[ \t]*+|[a-z-]{2,20}: [^\n]*+)(?=\n))*+\n>")
 _QUOTES = re.compile(r"\n>[^\n]*+(?:\n>[^\n]*+)*+")  # it begins with two letters, for a quick search
 _FEW = 8  # texts of a mail
-_ANSWER = diff.Trust.ABOVE_PROSE
+_ANSWER = Trust.ABOVE_PROSE
 _FILE_LINE = re.compile(r"^(?:diff --git|Index:|---|\+\+\+|\*\*\*) [^\n]*\n", re.MULTILINE)
 
 _MORE_CR = re.compile(r"(?<!\r)\r+(?=\n|\Z)")
@@ -35,7 +36,6 @@ class Texts:
     """The text of a mail's parts, decoded, with LF line ends."""
 
     plain: list[str] = field(default_factory=list)
-    lines: list[list[str]] = field(default_factory=list)  # of each plain text
     flowed: list[tuple[bool, bool]] = field(default_factory=list)  # of each plain text: format=flowed, DelSp
     patches: list[str] = field(default_factory=list)  # attachments that are patches by type or name
     html: list[str] = field(default_factory=list)
@@ -46,8 +46,8 @@ class Texts:
     lossy: bool = False
     # Of each text that was taken apart. The first few in no dictionary: to hash a text takes as long as much of its
     # reading. Mails of hundreds of texts have them in one: to compare each with each takes longer.
-    splits: list[tuple[tuple[str, diff.Trust], diff.Split]] = field(default_factory=list)
-    more_splits: dict[tuple[str, diff.Trust], diff.Split] = field(default_factory=dict)
+    splits: list[tuple[tuple[str, Trust], diff.Split]] = field(default_factory=list)
+    more_splits: dict[tuple[str, Trust], diff.Split] = field(default_factory=dict)
     joined: dict[tuple[str, bool], str] = field(default_factory=dict)  # flowed text and its DelSp -> `unflow`
     defects: dict[str, None] = field(default_factory=dict)
 
@@ -96,7 +96,6 @@ def gather(parts: list[mime.Part], *, exact: bool = False) -> Texts:
         )
         texts.plain = made + texts.plain
         texts.flowed = [(False, False)] * len(made) + texts.flowed
-    texts.lines = [text.split("\n") for text in texts.plain]
     return texts
 
 
@@ -167,9 +166,8 @@ def read_answer(texts: Texts) -> Body:
         return Body(content or None, None, own, own, "", attached=False)
     # Whether the mark counts is told with the quotes below it, which `own` does not have.
     said, below = _below_mark(own) if any(quoted_from(text) >= 0 for text in texts.plain) else (own, "")
-    lines = said.split("\n")
     flowed, delsp = texts.flowed[0]
-    split = _unflowed(texts, said, lines, _ANSWER, delsp=delsp) if flowed else _apart(texts, said, lines, _ANSWER)
+    split = _unflowed(texts, said, _ANSWER, delsp=delsp) if flowed else _apart(texts, said, _ANSWER)
     split = _noted(texts, split)
     return Body(content or None, split.diff, own, split.message, split.tail + below, attached=False)
 
@@ -206,16 +204,14 @@ def unquoted(texts: list[str]) -> str:
     return "".join(kept)[1:]
 
 
-def _apart(
-    texts: Texts, text: str, lines: list[str] | None = None, trust: diff.Trust = diff.Trust.COUNTS
-) -> diff.Split:
+def _apart(texts: Texts, text: str, trust: Trust = Trust.COUNTS) -> diff.Split:
     """A text taken apart, once: also where what was read as a message turns out to be an answer."""
-    split = _known(texts, (text, diff.Trust.COUNTS))
+    split = _known(texts, (text, Trust.COUNTS))
     plain = split is not None and (split.diff is None or split.diff.plain)  # then it says the same by any trust
-    if not plain and trust is not diff.Trust.COUNTS:
+    if not plain and trust is not Trust.COUNTS:
         split = _known(texts, (text, trust))
     if split is None:
-        split = diff.split(text, lines, trust)
+        split = diff.split(text, trust)
         if len(texts.splits) < _FEW:
             texts.splits.append(((text, trust), split))
         else:
@@ -223,7 +219,7 @@ def _apart(
     return split
 
 
-def _known(texts: Texts, key: tuple[str, diff.Trust]) -> diff.Split | None:
+def _known(texts: Texts, key: tuple[str, Trust]) -> diff.Split | None:
     for known, split in texts.splits:
         if known == key:
             return split
@@ -243,10 +239,10 @@ def read_message(texts: Texts) -> Body:
     found: diff.Diff | None = None
     message = tail = ""
     ended = False
-    for text, lines, (flowed, delsp) in zip(texts.plain, texts.lines, texts.flowed, strict=True):
+    for text, (flowed, delsp) in zip(texts.plain, texts.flowed, strict=True):
         split = diff.Split(text, "", None)
         if found is None:
-            split = _unflowed(texts, text, lines, delsp=delsp) if flowed else _apart(texts, text, lines)
+            split = _unflowed(texts, text, delsp=delsp) if flowed else _apart(texts, text)
             split = _noted(texts, split)
         if split.diff is not None:
             found, tail = split.diff, split.tail
@@ -283,9 +279,7 @@ def _attached(texts: Texts) -> tuple[diff.Diff | None, str]:
     return diff.joined(found), above
 
 
-def _unflowed(
-    texts: Texts, text: str, lines: list[str], trust: diff.Trust = diff.Trust.COUNTS, *, delsp: bool
-) -> diff.Split:
+def _unflowed(texts: Texts, text: str, trust: Trust = Trust.COUNTS, *, delsp: bool) -> diff.Split:
     """The split of a format=flowed text: with its stuffing undone, and its lines joined where its diff needs that.
 
     It does where its hunks do not add up, or something is left over below one, and both are mended so. git-mailinfo(1)
@@ -293,17 +287,22 @@ def _unflowed(
     """
     plain = unstuff(text, delsp=delsp)
     if plain is None:
-        return _apart(texts, text, lines, trust)
-    split = _apart(texts, plain, None, trust)
+        return _apart(texts, text, trust)
+    split = _apart(texts, plain, trust)
     if split.diff is None:
         return diff.Split(text, "", None)
-    sound = split.diff.hunks and split.diff.whole and not split.diff.frayed
+    sound = split.diff.has_hunks and split.diff.whole and not split.diff.frayed
     if not sound and " \n" in split.diff.text:  # else none of its lines is broken
-        whole = _apart(texts, joined(texts, text, delsp=delsp), None, diff.Trust.WHOLE)
-        split = whole if whole.diff and whole.diff.hunks else split
+        whole = _apart(texts, joined(texts, text, delsp=delsp), Trust.WHOLE)
+        split = whole if whole.diff and whole.diff.has_hunks else split
     # No line is a diff's first one that was not before lines were joined and their stuffing undone.
-    opened = split.diff and (split.diff.lines[0] in lines or _apart(texts, text, lines, trust).diff)
+    opened = split.diff and (_first_line(split.diff) in f"\n{text}\n" or _apart(texts, text, trust).diff)
     return split if opened else diff.Split(text, "", None)
+
+
+def _first_line(found: diff.Diff) -> str:
+    """With a line end on either side."""
+    return "\n" + found.text[: found.text.find("\n") + 1]
 
 
 def unstuff(text: str, *, delsp: bool = False) -> str | None:

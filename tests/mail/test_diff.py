@@ -1,7 +1,5 @@
 """Message and diff apart: Patchwork's rules, and where they are mended."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,7 +28,9 @@ def test_diffs_are_joined_as_if_they_had_been_read_as_one() -> None:
     binary = "diff --git a/x b/x\nindex 000..1ab\nGIT binary patch\nliteral 1\nIcmZPo000310RR91\n\n"
     texts = [made("a") + renamed, binary, made("b"), binary + made("c")]
     found = [split.diff for text in texts if (split := diff.split(text)).diff]
-    assert replace(diff.joined(found), joined=()) == diff.split("".join(one.text for one in found)).diff
+    joined, as_one = diff.joined(found), diff.split("".join(one.text for one in found)).diff
+    assert as_one is not None
+    assert (joined.text, joined.layout, joined.frayed) == (as_one.text, as_one.layout, as_one.frayed)
 
 
 def test_text_without_a_diff_stays_whole() -> None:
@@ -74,7 +74,7 @@ def test_every_kind_of_diff_is_found(text: str) -> None:
 def test_a_hunk_ends_with_the_line_that_fills_both_sides(header: str, lines: str, taken: int) -> None:
     found = diff.split(f"--- a/f\n+++ b/f\n@@ {header} @@\n{lines}").diff
     assert found is not None
-    assert found.hunks[2].end == 3 + taken
+    assert found.layout.hunks[2].end == 3 + taken
 
 
 def test_a_signature_ends_binary_data_and_context_diffs() -> None:
@@ -329,6 +329,6 @@ def test_no_line_is_lost_or_made_up(lines: list[str]) -> None:
     parts = split.message + (split.diff.text if split.diff else "") + split.tail
     assert sorted(parts.rstrip("\n").split("\n")) == sorted(text.rstrip("\n").split("\n")) or not text.strip("\n")
     if split.diff:
-        assert "\n".join(split.diff.lines) + "\n" == split.diff.text
+        assert "\n".join(split.diff.layout.lines) + "\n" == split.diff.text
         again = diff.split(split.diff.text)
         assert again.diff is not None

@@ -12,6 +12,7 @@ from mails import mail
 
 from ingestd.mail import diff, files, fingerprint, signs
 from ingestd.mail.parse import parse
+from ingestd.mail.splitter import Layout
 
 SMALL = "--- a/f\n+++ b/f\n@@ -1 +1 @@\n-a\n+b\n"
 
@@ -28,12 +29,12 @@ SMALL = "--- a/f\n+++ b/f\n@@ -1 +1 @@\n-a\n+b\n"
     ],
 )
 def test_patchworks_hash_of_one_change_is_one(text: str) -> None:
-    assert fingerprint.patchwork(text) == "55a796d31a5a90af598862300e5a616da8ac982f"
+    assert fingerprint.patchwork(diff.Diff(text, None, None)) == "55a796d31a5a90af598862300e5a616da8ac982f"
 
 
 def test_patchworks_hash_of_nothing_that_counts() -> None:
     renamed = "diff --git a/f b/g\nsimilarity index 100%\nrename from f\nrename to g\n"
-    assert fingerprint.patchwork(renamed) == "da39a3ee5e6b4b0d3255bfef95601890afd80709"
+    assert fingerprint.patchwork(diff.Diff(renamed, None, None)) == "da39a3ee5e6b4b0d3255bfef95601890afd80709"
 
 
 def _git(*arguments: str, cwd: Path, data: bytes | None = None) -> bytes:
@@ -156,7 +157,7 @@ def test_patch_id_of_any_text_is_gits(lines: list[str]) -> None:
     here = Path(__file__).parent
     expected = _patch_id(text.encode(), here)
     read = text.removesuffix("\n").split("\n")
-    assert fingerprint.patch_id(diff.Diff(text, read, signs.marks_of(read), {})) == expected
+    assert fingerprint.patch_id(diff.Diff(text, None, Layout(read, signs.marks_of(read), {}))) == expected
     split = diff.split(text).diff
     if split is not None:
         assert fingerprint.patch_id(split) == _patch_id(split.text.encode(), here)

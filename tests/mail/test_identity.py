@@ -11,6 +11,7 @@ from mails import diff, mail
 
 from ingestd.mail import identity
 from ingestd.mail.parse import parse
+from ingestd.mail.text import Texts
 
 TEXT = "Grüße.  \n\nSigned-off-by: Ann <ann@example.org>\n---\n\n" + diff() + "-- \n2.39.5\n\n"
 FOOTER = "_" * 47 + "\ndemo mailing list\ndemo@lists.example.org\nhttps://lists.example.org/listinfo/demo\n"
@@ -139,3 +140,22 @@ def test_the_key_ignores_how_lines_end(lines: list[str]) -> None:
     one = mail("1@x", "x", "\n".join(lines))
     two = mail("1@x", "x", " \r\n".join(line.rstrip() for line in lines) + "\n \n\n")
     assert _key(one) == _key(two)
+
+
+SPACES = [chr(code) for code in range(0x110000) if chr(code).isspace() and chr(code) not in "\r\n"]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["", "a", " a", "-", "ü"]), st.sampled_from([*SPACES, "", ""])), max_size=300)
+)
+def test_the_key_ignores_every_kind_of_blank_at_the_end_of_a_line(lines: list[tuple[str, str]]) -> None:
+    blanks, none = ("\n".join(word + blank * end for word, blank in lines) for end in (2, 0))
+    one, two = Texts(plain=[f"{blanks}\nend"]), Texts(plain=[f"{none}\nend"])
+    assert identity.content_key(None, "", one) == identity.content_key(None, "", two)
+
+
+def test_the_key_of_many_lines_with_blanks_at_their_end() -> None:
+    for blank in SPACES:
+        for many in (1, 99, 100, 101, 102, 300):
+            one, two = Texts(plain=[f" a{blank}\n\n" * many]), Texts(plain=[" a\n\n" * many])
+            assert identity.content_key(None, "", one) == identity.content_key(None, "", two)

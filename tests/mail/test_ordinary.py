@@ -1,4 +1,4 @@
-"""The short way through an ordinary diff says what the long ways say, or leaves it to them."""
+"""What is read of an ordinary diff at once is what is read of it line by line."""
 
 import random
 
@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingestd.mail import diff, files, fingerprint, ordinary
+from ingestd.mail import diff, files, fingerprint
+from ingestd.mail.splitter import Trust
 
 from . import corpus
 
@@ -43,51 +44,105 @@ def made(draw: st.DrawFn) -> str:
     return text
 
 
-def _long_way(found: diff.Diff) -> ordinary.Reading:
-    patch_id = fingerprint.patch_id(found)
-    assert patch_id is not None
-    return ordinary.Reading(fingerprint.patchwork(found.text), patch_id, files.of(found))
-
-
-@given(made())
-@settings(deadline=None)
-def test_an_ordinary_diff_is_read_the_short_way(text: str) -> None:
+def _read_alike(text: str) -> str:
+    """How much of a text's diff is read at once: all, some, none. Line by line the same must come out, by any trust."""
+    start = diff.first_mark(text)
+    for trust in Trust if start >= 0 else ():
+        short, long = diff.split(text, trust), diff.by_line(text, start, trust)
+        assert short._replace(diff=None) == long._replace(diff=None)
+        if short.diff is None or long.diff is None:
+            assert short.diff is long.diff
+            continue
+        one, other = short.diff, long.diff
+        assert other.ordinary is None
+        assert (one.text, one.frayed, one.layout) == (other.text, other.frayed, other.layout)
+        assert (one.has_hunks, one.plain, one.whole) == (other.has_hunks, other.plain, other.whole)
+        assert fingerprint.patchwork(one) == fingerprint.patchwork(other)
+        assert fingerprint.patch_id(one) == fingerprint.patch_id(other)
+        assert files.of(one) == files.of(other)
     found = diff.split(text).diff
-    assert found is not None
-    assert ordinary.read(found) == _long_way(found)
+    if found is None or found.ordinary is None:
+        return "none"
+    return "some" if found.rest else "all"
+
+
+@given(made(), st.sampled_from(["", "-- \n2.39.5\n\n", "-- \n", "\n", "\n" + "_" * 20 + "\nlist"]))
+@settings(deadline=None)
+def test_an_ordinary_diff_is_read_at_once(text: str, below: str) -> None:
+    assert _read_alike("Why.\n---\n f | 2 +-\n\n" + text + below) == "all"
+    assert _read_alike(text.removesuffix("\n")) == "all"
 
 
 @given(made(), st.lists(st.tuples(st.integers(0, 60), st.sampled_from("ird"), st.sampled_from(TRICKY)), max_size=4))
 @settings(max_examples=400, deadline=None)
-def test_any_other_is_read_alike_or_left_alone(text: str, edits: list[tuple[int, str, str]]) -> None:
+def test_any_other_is_read_alike(text: str, edits: list[tuple[int, str, str]]) -> None:
     lines = text.split("\n")
     for place, how, line in edits:
         at = place % len(lines)
         lines[at : at + (how != "i")] = [] if how == "d" and len(lines) > 1 else [line]
-    found = diff.split("\n".join(lines)).diff
-    if found is not None and (short := ordinary.read(found)) is not None:
-        assert short == _long_way(found)
+    _read_alike("\n".join(lines))
+
+
+HUNK = "@@ -1 +1 @@\n-a\n+a\n"
+FILE = HEADS["modify"].format(path="f")
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        HEADS["modify"].format(path="f") + "@@ -1,2 +1 @@\n a\n--- b/x\n",
-        HEADS["modify"].format(path="f") + "@@ -1 +1,2 @@\n a\n+++ b/x\n",
-        HEADS["modify"].format(path="f") + "@@ -1 +1 @@\n-a\n\\ No newline at end of file\n+a\n",
-        "diff --git a/f b/g\nsimilarity index 90%\nrename from f\nrename to g\n" + HEADS["modify"].format(path="f"),
+        "@@ -1,2 +1 @@\n a\n--- b/x\n",
+        "@@ -1 +1,2 @@\n a\n+++ b/x\n",
+        "@@ -1 +1 @@\n-a\n\\ No newline at end of file\n+a\n",
+        "@@ -1 +1 @@\n-a\n+a\n\\ No newline at end of file\n",
+        "@@ -1 +1 @@\n-a\n+a\r\n",
+        "@@ -0,0 +0,0 @@\n-- \n",
+        "@@ -1,3 +1,3 @@\n a\n\n b\n",
+        "@@ -1,9 +1,9 @@\n a\n b\n",
+        "@@ -1 +1 @@\n-a\n+b\n+c\n",
+        "",
     ],
 )
-def test_what_is_out_of_the_ordinary_is_left_alone(text: str) -> None:
-    found = diff.split(text).diff
-    assert found is None or ordinary.read(found) is None
+def test_what_is_out_of_the_ordinary_is_read_line_by_line(text: str) -> None:
+    assert _read_alike(FILE + text) == "none"
+    some = "some" if "\r" not in text else "none"
+    assert _read_alike(FILE + HUNK + text) == (some if text else "all")
+    assert _read_alike(FILE + HUNK + FILE + text) == some
+
+
+@pytest.mark.parametrize(
+    ("below", "expected"),
+    [
+        ("The rest of that line.\n", "all"),  # no part of the diff, but it is noted
+        ("\n--- and prose\n", "all"),
+        ("-- \nsimilarity index 90%\nsimilarity index 90%\n", "some"),
+        ("-- \n2.39.5\n\n" + FILE + HUNK, "some"),
+        (" which may be the hunk's\n\n" + HUNK, "none"),
+        ("diff --git a/f b/g\nsimilarity index 90%\nrename from f\nrename to g\n" + HUNK + FILE + HUNK, "some"),
+        ("diff --git a/x b/x\nindex 000..1ab\nGIT binary patch\nliteral 1\nIcmZPo000310RR91\n\n", "some"),
+        ("From 0123456789012345678901234567890123456789 Mon\n" + FILE + HUNK, "some"),
+        ("\n\ndiff -u x y\n--- x\n+++ y\n" + HUNK, "some"),
+    ],
+)
+def test_what_stands_below_is_read_alike(below: str, expected: str) -> None:
+    assert _read_alike(FILE + HUNK + below) == expected
+    assert _read_alike(FILE + HUNK + HEADS["add"].format(path="g") + "@@ -0,0 +1 @@\n+ \n" + below) != "none"
+
+
+def test_a_diff_with_very_many_pieces_ends_where_it_ends_line_by_line() -> None:
+    odd = "@@ -1,2 +1,2 @@\n a\n\n"
+    found = {
+        _read_alike(FILE + HUNK + piece * count + FILE + HUNK) for count in range(80) for piece in (odd, "diff x\n")
+    }
+    assert found == {"all", "some"}
+
+
+def test_a_removed_line_of_a_dash_and_a_blank_is_no_signature() -> None:
+    for lines in ("@@ -1,2 +1 @@\n-- \n a\n", "@@ -2,2 +1 @@\n a\n-- \n"):
+        assert _read_alike(f"{FILE}{lines}-- \n2.39.5\n") == "all"
+        assert _read_alike(f"{FILE}{lines}") == "all"
 
 
 def test_real_diffs_are_read_alike() -> None:
-    short = 0
-    for _, raw in random.Random(3).sample(list(corpus.aspeed(1500)), 600):
-        split = diff.split(raw.decode("utf-8", "replace"))
-        if split.diff is not None and (reading := ordinary.read(split.diff)) is not None:
-            assert reading == _long_way(split.diff)
-            short += 1
-    assert short > 100
+    sample = random.Random(3).sample(list(corpus.aspeed(1500)), 600)
+    found = [_read_alike(raw.decode("utf-8", "replace")) for _, raw in sample]
+    assert found.count("all") > 100
