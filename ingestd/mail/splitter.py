@@ -54,7 +54,7 @@ def _text(lines: list[str]) -> str:
 
 def _room(size: int) -> int:
     """How many half steps there are for so many characters."""
-    return limits.room(size, few=24, each=22)
+    return limits.room(size, few=24, each=24)
 
 
 class Splitter:

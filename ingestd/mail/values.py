@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 # Raised whenever `parse` would answer differently for any mail. It stands on every stored row.
-PARSER_VERSION = 9
+PARSER_VERSION = 10
 
 
 class Kind(StrEnum):

@@ -165,7 +165,7 @@ NO_END = "\\ No newline at end of file\n"
         "diff --git a/dir/file b/dir/gile\nsimilarity index 100%\nrename from dir/file\nrename to dir/gile\n",
         "diff --git a/dir/file b/dir/file\nnew file mode 100644\nindex 0000000..e69de29\n",
         "diff --git a/dir/file b/dir/file\nindex 111..222 100644\nBinary files a/dir/file and b/dir/file differ\n",
-        "--- dir/file\n+++ dir/file\n@@ -1 +1 @@\n-a\n+b\n",
+        "--- a/dir/file\n+++ b/dir/file\n@@ -1 +1 @@\n-a\n+b\n",
         f"diff --git a/f b/f\nindex 1..2 120000\n--- a/f\n+++ b/f\n@@ -1 +1 @@\n-1\n{NO_END}+2\n{NO_END}",
         f"diff -ru a/f b/f\n--- a/f\t2026-01-01\n+++ b/f\t2026-01-01\n@@ -1 +1 @@\n-1\n{NO_END}+2\n{NO_END}",
         "--- f\n+++ f\n@@ -1,7 +1,7 @@\nint f(void)\n{\n\n-foo(a);\n+bar(a);\n\nreturn 0;\n}\n",
