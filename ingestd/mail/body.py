@@ -79,13 +79,14 @@ def _in_body(lines: list[str], *, pasted: bool) -> tuple[tuple[tuple[str, str], 
     if headers or not pasted:
         return headers, end
     for start in range(at + 1, min(len(lines), _DEEPEST)):
-        if is_separator(lines[start]):
+        line, above = lines[start], lines[start - 1]
+        if line.startswith("---") and is_separator(line):
             break
-        if _is_scissors(lines[start - 1]):
-            headers, end = _block(lines, start if lines[start].strip() else start + 1)
+        if "-" in above and _is_scissors(above):
+            headers, end = _block(lines, start if line.strip() else start + 1)
             if headers:
                 return headers, end
-        if not lines[start - 1].strip() and (lines[start].startswith("From: ") or is_from_line(lines[start])):
+        if "From" in line and not above.strip() and (line.startswith("From: ") or is_from_line(line)):
             headers, end = _block(lines, start)
             if {"From", "Subject"} <= {name for name, _ in headers}:
                 return headers, end

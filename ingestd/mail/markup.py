@@ -22,8 +22,9 @@ _HIDDEN_TEXT = re.compile(
 _PRE = re.compile(rf"<(/?)pre{_REST}", _FLAGS)
 _QUOTE = re.compile(rf"<(/?)blockquote({_REST})", _FLAGS)
 _TAG = re.compile(r"<[^>]*(?:>|\Z)")
-_BLANKS = re.compile(r"[ \t]{2,}")
-_EMPTY_LINES = re.compile(r"\n{3,}")
+# These begin with one character, for a quick search.
+_BLANKS = re.compile(r"[ \t][ \t]+")
+_EMPTY_LINES = re.compile(r"\n\n\n+")
 # What html.unescape looks at, but for numbers that no character has: it fails for those of thousands of digits.
 _ENTITY = re.compile(
     r"(&(?:#0{0,99}[0-9]{1,10}+(?![0-9]);?|#[xX]0{0,99}[0-9a-fA-F]{1,8}+(?![0-9a-fA-F]);?|[^\t\n\f <&#;]{1,32};?))"

@@ -28,7 +28,8 @@ _MORE_CR = re.compile(r"(?<!\r)\r+(?=\n|\Z)")
 # format=flowed (RFC 3676)
 _NOT_STUFFED = re.compile(r"\n (?![ >\n]|\Z|From)")
 _FOLDED = re.compile(r"(\ndiff [^\n]*)( )\n([^\n]*)")  # the first line of a file
-_SOFT = re.compile(r"(?<![^\n])(?!>|-- (?:\n|\Z))([^\n]*) (?:\n(?!>)|(?=\n)|\Z)")  # unquoted, blank at its end
+_SOFT_LINE = r"\n(?!>|-- (?:\n|\Z))[^\n]*+(?<= )"  # unquoted, a blank at its end
+_SOFT = re.compile(rf"({_SOFT_LINE}(?:{_SOFT_LINE})*+)(?:\n(?!>))?")
 
 
 @dataclass(slots=True)
@@ -327,10 +328,12 @@ def joined(texts: Texts, text: str, *, delsp: bool) -> str:
 
 def unflow(text: str, *, delsp: bool) -> str:
     """RFC 3676 section 4.2: join the lines of flowed paragraphs; quoted lines and signatures stay."""
-    text = ("\n" + text).replace("\n ", "\n")[1:]
+    text = ("\n" + text).replace("\n ", "\n")
     if text.count(" \n") == text.count("\n-- \n") and text[-1:] != " ":
-        return text
-    blank = "" if delsp else " "
-    pieces = _SOFT.split(text)  # in turn: text, and a line that is joined
-    pieces[1::2] = [line + blank for line in pieces[1::2]]
-    return "".join(pieces)
+        return text[1:]
+    pieces = _SOFT.split(text)  # in turn: text, and lines that are joined, with the line end in front
+    if delsp:
+        pieces[1::2] = ["\n" + lines[1:].replace(" \n", "")[:-1] for lines in pieces[1::2]]
+    else:
+        pieces[1::2] = ["\n" + lines.replace("\n", "") for lines in pieces[1::2]]
+    return "".join(pieces)[1:]
