@@ -18,12 +18,20 @@ _SHORT = 200  # characters of what is remembered
 
 # What decides where a field is cut: commas, the last angle, a quote or comment that is not passed over. Passed over is
 # a quote whose end is near, and a comment without another one within. A comma between angles says nothing.
-_WHOLE = rf'"(?=[^"]{{0,{MAX_LENGTH - 1}}}+")(?:[^"\\]++|\\(?!(?<!\\\\)"))*+"|\([^()]*+\)'
+_MANY = 100  # that are passed over at once
+_WHOLE = rf'"(?=[^"]{{0,{MAX_LENGTH - 1}}}+")(?:[^"\\]++|\\(?!(?<!\\\\)"))*"|\([^()]*+\)'
+
+
+def _passing(others: str) -> str:
+    """Such characters, and what is passed over among them."""
+    return rf"{others}*+(?:(?:{_WHOLE}){others}*+){{0,{_MANY}}}"
+
+
+_OPEN, _CLOSED = _passing('[^<>("]'), _passing('[^,;<>("]')  # what stands behind an angle
 _MARKS = re.compile(
-    rf'[,;][\s,;]*+|(?:(?:{_WHOLE})[^,;<>("]*+)++|["(]|'
-    rf'(?:([<>])(?:(?<=<)(?:[^<>("]++|{_WHOLE})*+|(?:[^,;<>("]++|{_WHOLE})*+))++'
+    rf'[,;][\s,;]*+|(?:(?:{_WHOLE})[^,;<>("]*+){{1,{_MANY}}}|["(]|(?:([<>])(?:(?<=<){_OPEN}|{_CLOSED})){{1,{_MANY}}}'
 )
-_IN_COMMENT = re.compile(r"(?:\([^()]*+\)|\()(?:[^()]++|\([^()]*+\)|\()*+|\)++")
+_IN_COMMENT = re.compile(rf"\((?:[^()]*+\))?(?:[^()]++|\([^()]*+\)|\(){{0,{_MANY}}}|\)++")
 _CLOSING_QUOTE = re.compile(r'(?<!\\)"|(?<=\\\\)"')  # behind no backslash, or behind two
 _ESCAPE = re.compile(r"\\(.)")
 _ENDS = r"\s<>()\[\],;:\""  # what ends a word

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ingestd.mail import ordinary, signs
 from ingestd.mail.hunk import Hunk, adds_up, may_follow
-from ingestd.mail.ordinary import Begun, Ordinary
+from ingestd.mail.ordinary import Ordinary
 from ingestd.mail.signs import EXTENDED, FILE
 from ingestd.mail.splitter import Layout, Splitter, Trust
 
@@ -21,42 +21,43 @@ _NEEDED = re.compile(
 )
 
 
+_NO_LINES = Layout([], "", {})
+
+
 @dataclass
 class Diff:
     """A diff, as far as it was read to find it."""
 
     text: str
     ordinary: Ordinary | None  # its beginning, as far as that was read at once
-    rest: Layout | None  # of the lines below, which were read line by line; None where there are none
+    rest: Layout  # of the lines below, which were read line by line
     frayed: bool = field(default=False, compare=False)  # a hunk has a line below it that belongs nowhere
     joined: tuple["Diff", ...] = ()  # what it was made of, where it was several
 
     @property
-    def layout(self) -> Layout:
-        """Of all its lines."""
-        if self.ordinary is None:
-            return self.rest or Layout([], "", {})
-        below = self.rest.lines if self.rest else []
-        above = self.text[: len(self.text) - sum(map(len, below)) - len(below)]
-        splitter = Splitter(above[:-1].split("\n"), len(above), Trust.COUNTS)
-        splitter.run()
-        return _one_layout([splitter.layout(), self.rest] if self.rest else [splitter.layout()])
-
-    @property
     def has_hunks(self) -> bool:
         """Is there any hunk?"""
-        return self.ordinary is not None or (self.rest is not None and bool(self.rest.hunks))
+        return self.ordinary is not None or bool(self.rest.hunks)
 
     @property
     def plain(self) -> bool:
         """Every hunk is as git writes it."""
-        return self.rest is None or all(hunk.plain for hunk in self.rest.hunks.values())
+        return all(hunk.plain for hunk in self.rest.hunks.values())
 
     @property
     def whole(self) -> bool:
         """Every hunk has the lines that its header counts; empty ones are context that has lost its blank."""
-        rest = self.rest
-        return rest is None or all(adds_up(hunk, rest.marks, start + 1, 0) for start, hunk in rest.hunks.items())
+        return all(adds_up(hunk, self.rest.marks, start + 1, 0) for start, hunk in self.rest.hunks.items())
+
+    def layout(self) -> Layout:
+        """Of all its lines; those that were read at once are read again."""
+        if self.ordinary is None:
+            return self.rest
+        below = self.rest.lines
+        above = self.text[: len(self.text) - sum(map(len, below)) - len(below)]
+        splitter = Splitter(above[:-1].split("\n"), len(above), Trust.COUNTS)
+        splitter.run()
+        return _one_layout([splitter.layout(), self.rest])
 
 
 class Split(NamedTuple):
@@ -72,10 +73,10 @@ def joined(diffs: Sequence[Diff]) -> Diff:
     """Several diffs as one. Each keeps its own hunks and files, also where one is cut off or does not say its file."""
     text = "".join(one.text for one in diffs)
     frayed = any(one.frayed for one in diffs)
-    usual = [one.ordinary for one in diffs if one.ordinary and not one.rest]
+    usual = [one.ordinary for one in diffs if one.ordinary and not one.rest.lines]
     if len(usual) == len(diffs):
-        return Diff(text, ordinary.joined(usual), None, frayed, tuple(diffs))
-    return Diff(text, None, _one_layout([one.layout for one in diffs]), frayed, tuple(diffs))
+        return Diff(text, ordinary.joined(usual), _NO_LINES, frayed, tuple(diffs))
+    return Diff(text, None, _one_layout([one.layout() for one in diffs]), frayed, tuple(diffs))
 
 
 def _one_layout(layouts: Sequence[Layout]) -> Layout:
@@ -115,8 +116,8 @@ def split(text: str, trust: Trust = Trust.COUNTS) -> Split:
     start = first_mark(text)
     if start < 0:
         return Split(text, "", None)
-    begun = ordinary.begin(text, start)
-    return _go_on(text, start, begun, trust) if begun else by_line(text, start, trust)
+    usual, end = ordinary.begin(text, start)
+    return _go_on(text, start, usual, end, trust) if usual else by_line(text, start, trust)
 
 
 def by_line(text: str, start: int, trust: Trust = Trust.COUNTS) -> Split:
@@ -133,19 +134,19 @@ def by_line(text: str, start: int, trust: Trust = Trust.COUNTS) -> Split:
     return Split(text[:start] + message, tail, found, splitter.unread)
 
 
-def _go_on(text: str, start: int, begun: Begun, trust: Trust) -> Split:
-    """As `split`, where the diff begins at `start` with what was read at once."""
-    usual, end, steps = begun
+def _go_on(text: str, start: int, usual: Ordinary, end: int, trust: Trust) -> Split:
+    """As `split`, where the diff from its first line to the last one of a hunk was read at once."""
     above, below = f"{text[start:end]}\n", text[end + 1 :]
     if end == len(text):
-        return Split(text[:start], "", Diff(above, usual, None))
+        return Split(text[:start], "", Diff(above, usual, _NO_LINES))
     if may_follow(below.partition("\n")[0]) and not signs.any_below(text, end):
-        return Split(text[:start], f"{below}\n", Diff(above, usual, None))
+        return Split(text[:start], f"{below}\n", Diff(above, usual, _NO_LINES))
     splitter = Splitter(below.split("\n"), len(text) - start, trust)
-    splitter.go_on(len(above), steps)
+    splitter.go_on(len(above), len(usual.files))
     splitter.run()
     if not splitter.sound:
         return Split(text, "", None)
     rest = splitter.layout()
-    found = Diff(above + rest.text, usual, rest if rest.lines else None, splitter.frayed)
-    return Split(text[:start], splitter.texts()[1], found, splitter.unread)
+    return Split(
+        text[:start], splitter.texts()[1], Diff(above + rest.text, usual, rest, splitter.frayed), splitter.unread
+    )

@@ -19,7 +19,7 @@ MAX_EXTENDED = 20  # lines of an extended header; git writes six at most
 
 _INDEX = re.compile(r"index ([0-9a-f]{4,64})\.\.([0-9a-f]{4,64})")
 _DATE = re.compile(r" {1,8}\d{4}-\d{2}-\d{2} \d{2}:\d{2}")
-_QUOTED = re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_QUOTED = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _ESCAPE = re.compile(rb"(\\(?:[0-7]{3}|.))", re.DOTALL)
 _ESCAPED = {rb"\n": b"\n", rb"\t": b"\t", rb"\r": b"\r", rb"\a": b"\a", rb"\b": b"\b", rb"\f": b"\f", rb"\v": b"\v"}
 _ESCAPED |= {b"\\%03o" % value: bytes((value & 0xFF,)) for value in range(0o1000)}
@@ -114,8 +114,8 @@ def of(diff: Diff) -> tuple[File, ...]:
     found: list[File] = []
     for one in diff.joined or (diff,):
         if one.ordinary:
-            found += one.ordinary.files
-        if one.rest:
+            found += one.ordinary.files[: most(diff) + 1 - len(found)]
+        if one.rest.lines and len(found) <= most(diff):
             draft = _Draft.of(found.pop()) if one.ordinary else None
             found += _Reader(one.rest, draft).read(most(diff) - len(found))
     return tuple(found)

@@ -6,11 +6,10 @@ import string
 
 from ingestd.mail.diff import Diff
 from ingestd.mail.signs import Signs
-from ingestd.mail.splitter import Layout
 
+_EMPTY_LINES = re.compile(r"\n\n+")
 # Lines that are neither a hunk's nor, maybe, its header.
-_OTHER = r"\n(?:(?:[^-+ @\n]|@(?!@ -\d))[^\n]*+)?+(?![^\n])"
-_DROPPED = re.compile(f"{_OTHER}(?:{_OTHER})*+")  # it begins with a line end, for a quick search
+_DROPPED = re.compile(r"\n[^-+ @\n][^\n]*+(?:\n[^-+ @\n][^\n]*+)*+")  # it begins with a line end, for a quick search
 # File lines (removed lines that look like one, too), and what may be a hunk's header.
 _NAMING = re.compile(r"(\n(?:(?:---|\+\+\+) \S[^\n]*|@[^\n]*))")
 _HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
@@ -39,7 +38,7 @@ def patchwork(diff: Diff) -> str:
         text = "\n" + diff.text.replace("\r", "").strip()
         fed = f"{_fed(text)}\n"[1:]
     else:
-        below = ("\n" + diff.rest.text.replace("\r", "")).rstrip() if diff.rest else ""
+        below = ("\n" + diff.rest.text).rstrip()
         above = "\n".join(diff.ordinary.hashed)
         fed = (above + _fed(below) if below else above.rstrip()) + "\n"
     return hashlib.sha1(fed.encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
@@ -47,7 +46,8 @@ def patchwork(diff: Diff) -> str:
 
 def _fed(text: str) -> str:
     """What the lines of a diff add to the hash, each with a line end in front."""
-    pieces = _NAMING.split(_DROPPED.sub("", text))  # in turn: text, and a line that names
+    kept = _DROPPED.sub("", _EMPTY_LINES.sub("\n", text))
+    pieces = _NAMING.split(kept)  # in turn: text, and a line that names
     fed = {line: _feed(line) for line in set(pieces[1::2])}  # of many small files many such lines are alike
     pieces[1::2] = [fed[line] for line in pieces[1::2]]
     return "".join(pieces)
@@ -67,7 +67,7 @@ def patch_id(diff: Diff) -> str | None:
 
     40 hex digits: the sum of one SHA-1 for each file, over its lines without white space.
     """
-    if diff.ordinary and not diff.rest:
+    if diff.ordinary and not diff.rest.lines:
         return _hex(sum(map(_digest, diff.ordinary.counted)))
     reader = _PatchId(diff)
     while (found := reader.one()) is None and reader.at < len(reader.lines):
@@ -91,15 +91,15 @@ class _PatchId:
 
     def __init__(self, diff: Diff) -> None:
         """What is ordinary of the diff is read."""
-        rest = diff.rest or Layout([], "", {})
+        rest = diff.rest
         self.lines, self.marks, self.hunks = rest.lines, rest.marks, rest.hunks
         self.signs = Signs(rest.lines, rest.marks, rest.flags)
         self.stops = _stops("\n" + (rest.text if diff.ordinary else diff.text))  # the next one last
-        self.pending: list[str] = []
         self.at = 0
         self.reset()
         if diff.ordinary:
-            *above, self.pending = diff.ordinary.counted
+            *above, last = diff.ordinary.counted
+            self.pending += last
             self.total = sum(map(_digest, above))
             self.index = diff.ordinary.blobs
             self.begun = True
@@ -111,7 +111,7 @@ class _PatchId:
         self.begun = False
         self.before = self.after = -1  # lines that the hunk still has; -1 within a header
         self.binary = False
-        self.pending = []
+        self.pending: list[str] = []
         self.index = ""  # the last index line
 
     def one(self) -> str | None:

@@ -16,9 +16,7 @@ _MEANT = rf"/?(?:{_BREAKS}|{_HIDDEN}|pre){_REST}"  # a tag that means something 
 # Text and tags that mean something are the group; comments and all other tags stand outside it.
 _TOKENS = re.compile(rf"([^<]+|<{_MEANT})|(?:<!--(?:.*?-->|.*)|<(?!{_MEANT})[^>]*(?:>|\Z))+", _FLAGS)
 _TAG_IN_TAG = re.compile(r"<[^<>]*<[^>]*")  # as in `<p <b>`, which is one tag
-_HIDDEN_TEXT = re.compile(
-    rf"<({_HIDDEN}){_REST}(?:[^<]+|<(?!/\1{_REST}))*+(?:</\1{_REST})?|</(?:{_HIDDEN}){_REST}", _FLAGS
-)
+_HIDDEN_TEXT = re.compile(rf"<({_HIDDEN}){_REST}(?:.*?</\1{_REST}|.*)|</(?:{_HIDDEN}){_REST}", _FLAGS)
 _PRE = re.compile(rf"<(/?)pre{_REST}", _FLAGS)
 _QUOTE = re.compile(rf"<(/?)blockquote({_REST})", _FLAGS)
 _TAG = re.compile(r"<[^>]*(?:>|\Z)")

@@ -12,10 +12,14 @@ _FILE = re.compile(
     r"diff --git a/([^\s\"]{1,4000}+) b/\1\n(?:(new|deleted) file mode \d+\n)?"
     r"(index ([0-9a-f]{4,64}+)\.\.([0-9a-f]{4,64}+)(?: \d+)?\n)--- (a/\1|/dev/null)\n\+\+\+ (b/\1|/dev/null)(?=\n)"
 )
-# A hunk's header and all lines below that may be its. One that looks like a file's name is none.
-_HUNK = re.compile(rf"\n{hunk.HEADER}[^\n]*+((?:\n(?: |\+(?!\+\+ )|-(?!-- ))[^\n]*+)++)(?!\n\\)")
+# Lines that may be a hunk's, as many as are taken at once. One that looks like a file's name is none.
+_MANY = 1_000
+_LINES = rf"(?:\n[-+ ](?!-- (?<=--- )|\+\+ (?<=\+\+\+ ))[^\n]*+){{1,{_MANY}}}"
+_MORE_LINES = re.compile(_LINES)
+_HUNK = re.compile(rf"\n{hunk.HEADER}[^\n]*+({_LINES})")
 _NEXT_FILE = "\ndiff --git "
 _SIGNATURE = "\n-- "
+_REMARK = "\n\\"
 _CHANGES = {None: Change.MODIFY, "new": Change.ADD, "deleted": Change.DELETE}
 _NOTHING = "/dev/null"
 
@@ -29,26 +33,18 @@ class Ordinary(NamedTuple):
     files: list[File]
 
 
-class Begun(NamedTuple):
-    """What `begin` has read of a text."""
+def begin(text: str, start: int) -> tuple[Ordinary | None, int]:
+    """Read the diff that begins at `start` as far as it is as usual; where its last line ends, which is a hunk's.
 
-    ordinary: Ordinary
-    end: int  # of the last line, which is a hunk's
-    steps: int  # half steps that `splitter` would have taken so far
-
-
-def begin(text: str, start: int) -> Begun | None:
-    """Read the diff that begins at `start`, as far as it is as usual; None where its first hunk is not.
-
-    Usual is: a file has git's header with one path and blob ids; a hunk has the lines that it counts, none of which
-    looks like a file's name, and no remark follows them.
+    None where its first hunk is not. Usual is: a file has git's header with one path and blob ids; a hunk has the lines
+    that it counts, none of which looks like a file's name, and no remark follows them; there is no CR down to the end.
     """
     if text.find("\r", start) >= 0:
-        return None
+        return None, start
     hashed: list[str] = []
     counted: list[list[str]] = []
     files: list[File] = []
-    blobs, end, at, more = "", start, start, 0
+    blobs, end, at = "", start, start
     while file := _FILE.match(text, at):
         path, mode, index, old_blob, new_blob, old, new = file.groups()
         if (old == _NOTHING) != (mode == "new") or (new == _NOTHING) != (mode == "deleted"):
@@ -60,19 +56,21 @@ def begin(text: str, start: int) -> Begun | None:
         while found := _HUNK.match(text, at):
             before, after, inside = found.groups("1")
             at = found.end()
+            if inside.count("\n") == _MANY:
+                while more := _MORE_LINES.match(text, at):
+                    at = more.end()
+                inside = text[found.start(3) : at]
             lines, plus, minus = inside.count("\n"), inside.count("\n+"), inside.count("\n-")
-            signed = lines - plus > int(before) and inside.endswith(_SIGNATURE)
-            if signed:
+            if lines - plus > int(before) and inside.endswith(_SIGNATURE):
                 inside, at, lines, minus = inside[: -len(_SIGNATURE)], at - len(_SIGNATURE), lines - 1, minus - 1
-            if lines - plus != int(before) or lines - minus != int(after) or not inside:
+            whole = lines - plus == int(before) and lines - minus == int(after) and lines > 0
+            if not whole or text.startswith(_REMARK, at):
                 break
             sized.append(f"@@ -{before} +{after} @@{inside}")
             pieces.append(inside)
             added += plus
             removed += minus
             end = at
-            if signed and lines > plus + minus:  # the signature passes for one of as many lines as there may be
-                more = min(len(sized), 2)
         if not sized:
             break
         hashed.append(f"--- a/{old.partition('/')[2]}\n+++ b/{new.partition('/')[2]}")
@@ -84,9 +82,7 @@ def begin(text: str, start: int) -> Begun | None:
         if end != at or not text.startswith(_NEXT_FILE, at):
             break
         at += 1
-    if not files:
-        return None
-    return Begun(Ordinary(hashed, counted, blobs[:-1], files), end, 2 * len(files) - 2 + more)
+    return Ordinary(hashed, counted, blobs[:-1], files) if files else None, end
 
 
 def joined(some: Sequence[Ordinary]) -> Ordinary:

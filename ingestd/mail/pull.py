@@ -10,7 +10,7 @@ _PLACE = re.compile(r"^are available in the git repository at:", re.IGNORECASE |
 # A scheme or user@, then the ref on the same line, behind a backslash or on the next line. Nothing is tried twice.
 _URL = re.compile(
     r"(?:[A-Za-z][A-Za-z0-9+.-]{0,20}://|[\w.-]{1,100}@)[\w/.@:~-]{1,1000}+"
-    r"(?:[\s\\]*+[\w/._-]{1,500}+(?=[^\S\n]*+$)|(?:[^\S\n]|\\)*+$)",
+    r"(?:[\s\\]*+[\w/._-]{1,500}+(?=[^\S\n]*+$)|[^\S\n]*+(?:\\[^\S\n]*+)*+$)",
     re.MULTILINE,
 )
 _WINDOW = 3_000  # characters behind the place line, and how many such lines; keeps the pattern's work bounded

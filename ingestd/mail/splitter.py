@@ -89,12 +89,12 @@ class Splitter:
         self.front = 0  # characters that stand above the lines, and are the diff's
         self.alone = self.skipped = self.unread = False
 
-    def go_on(self, size: int, steps: int) -> None:
-        """Begin below a hunk, the last one of `size` characters that were read already; they count as so many steps."""
+    def go_on(self, size: int, files: int) -> None:
+        """Begin below a hunk: so many files of `size` characters were read already."""
         self.front = size
         self.runs = [(0, 0)]
         self.hunks, self.state = 1, _HUNKS
-        self.steps = steps
+        self.steps = 2 * (files - 1)
         hunk = self._next_hunk(0)
         self._hunks(0, hunk, below=hunk == 0)
         self.steps += 2

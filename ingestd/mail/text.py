@@ -17,7 +17,7 @@ _ORIGINAL = re.compile(r"[ \t]*-{2,20}\s?original message\s?-{2,20}:?[ \t]*(?=\n
 _HEADERS = re.compile(r"from: .{3,200}\nsent: ")
 _BELOW = (("original message", _ORIGINAL, 40), ("\nsent: ", _HEADERS, 210))  # its word, and how far it begins in front
 # Some write it above lines that have quote signs: then it says nothing of the others.
-_SIGNED = re.compile(r"[^\n]*+(?:\n(?:[ \t]*+|[a-z-]{2,20}: [^\n]*+)(?=\n))*+\n>")
+_SIGNED = re.compile(r"[^\n]*+(?:\n(?:[ \t]*+|[a-z-]{2,20}: [^\n]*+)(?=\n)){0,50}\n>")
 _QUOTES = re.compile(r"\n>[^\n]*+(?:\n>[^\n]*+)*+")  # it begins with two letters, for a quick search
 _FEW = 8  # texts of a mail
 _ANSWER = Trust.ABOVE_PROSE
@@ -28,8 +28,8 @@ _MORE_CR = re.compile(r"(?<!\r)\r+(?=\n|\Z)")
 # format=flowed (RFC 3676)
 _NOT_STUFFED = re.compile(r"\n (?![ >\n]|\Z|From)")
 _FOLDED = re.compile(r"(\ndiff [^\n]*)( )\n([^\n]*)")  # the first line of a file
-_SOFT_LINE = r"\n(?!>|-- (?:\n|\Z))[^\n]*+(?<= )"  # unquoted, a blank at its end
-_SOFT = re.compile(rf"({_SOFT_LINE}(?:{_SOFT_LINE})*+)(?:\n(?!>))?")
+# Lines that are quoted, and signatures.
+_STAYS = re.compile(r"(\n(?:>[^\n]*+(?:\n>[^\n]*+)*+|-- (?![^\n])(?:\n-- (?![^\n])){0,100}))")
 
 
 @dataclass(slots=True)
@@ -331,9 +331,13 @@ def unflow(text: str, *, delsp: bool) -> str:
     text = ("\n" + text).replace("\n ", "\n")
     if text.count(" \n") == text.count("\n-- \n") and text[-1:] != " ":
         return text[1:]
-    pieces = _SOFT.split(text)  # in turn: text, and lines that are joined, with the line end in front
+    pieces = _STAYS.split(text)  # in turn: lines that may be joined, and lines that stay
+    blank = "" if delsp else " "
+    said = [lines.replace(" \n", blank) for lines in pieces[::2]]
     if delsp:
-        pieces[1::2] = ["\n" + lines[1:].replace(" \n", "")[:-1] for lines in pieces[1::2]]
-    else:
-        pieces[1::2] = ["\n" + lines.replace("\n", "") for lines in pieces[1::2]]
+        said = [new[:-1] if lines[-1:] == " " else new for lines, new in zip(pieces[::2], said, strict=True)]
+    if "\n-- " in text:  # what is joined with a signature, too
+        above = zip(pieces[:-1:2], pieces[1::2], strict=True)
+        pieces[1::2] = [stays[lines[-1:] == " " and stays[1] == "-" :] for lines, stays in above]
+    pieces[::2] = said
     return "".join(pieces)[1:]

@@ -30,7 +30,7 @@ def test_diffs_are_joined_as_if_they_had_been_read_as_one() -> None:
     found = [split.diff for text in texts if (split := diff.split(text)).diff]
     joined, as_one = diff.joined(found), diff.split("".join(one.text for one in found)).diff
     assert as_one is not None
-    assert (joined.text, joined.layout, joined.frayed) == (as_one.text, as_one.layout, as_one.frayed)
+    assert (joined.text, joined.layout(), joined.frayed) == (as_one.text, as_one.layout(), as_one.frayed)
 
 
 def test_text_without_a_diff_stays_whole() -> None:
@@ -74,7 +74,7 @@ def test_every_kind_of_diff_is_found(text: str) -> None:
 def test_a_hunk_ends_with_the_line_that_fills_both_sides(header: str, lines: str, taken: int) -> None:
     found = diff.split(f"--- a/f\n+++ b/f\n@@ {header} @@\n{lines}").diff
     assert found is not None
-    assert found.layout.hunks[2].end == 3 + taken
+    assert found.layout().hunks[2].end == 3 + taken
 
 
 def test_a_signature_ends_binary_data_and_context_diffs() -> None:
@@ -329,6 +329,6 @@ def test_no_line_is_lost_or_made_up(lines: list[str]) -> None:
     parts = split.message + (split.diff.text if split.diff else "") + split.tail
     assert sorted(parts.rstrip("\n").split("\n")) == sorted(text.rstrip("\n").split("\n")) or not text.strip("\n")
     if split.diff:
-        assert "\n".join(split.diff.layout.lines) + "\n" == split.diff.text
+        assert "\n".join(split.diff.layout().lines) + "\n" == split.diff.text
         again = diff.split(split.diff.text)
         assert again.diff is not None

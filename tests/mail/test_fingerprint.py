@@ -14,6 +14,7 @@ from ingestd.mail import diff, files, fingerprint, signs
 from ingestd.mail.parse import parse
 from ingestd.mail.splitter import Layout
 
+NO_LINES = Layout([], "", {})
 SMALL = "--- a/f\n+++ b/f\n@@ -1 +1 @@\n-a\n+b\n"
 
 
@@ -29,12 +30,12 @@ SMALL = "--- a/f\n+++ b/f\n@@ -1 +1 @@\n-a\n+b\n"
     ],
 )
 def test_patchworks_hash_of_one_change_is_one(text: str) -> None:
-    assert fingerprint.patchwork(diff.Diff(text, None, None)) == "55a796d31a5a90af598862300e5a616da8ac982f"
+    assert fingerprint.patchwork(diff.Diff(text, None, NO_LINES)) == "55a796d31a5a90af598862300e5a616da8ac982f"
 
 
 def test_patchworks_hash_of_nothing_that_counts() -> None:
     renamed = "diff --git a/f b/g\nsimilarity index 100%\nrename from f\nrename to g\n"
-    assert fingerprint.patchwork(diff.Diff(renamed, None, None)) == "da39a3ee5e6b4b0d3255bfef95601890afd80709"
+    assert fingerprint.patchwork(diff.Diff(renamed, None, NO_LINES)) == "da39a3ee5e6b4b0d3255bfef95601890afd80709"
 
 
 def _git(*arguments: str, cwd: Path, data: bytes | None = None) -> bytes:
