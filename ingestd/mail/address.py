@@ -16,9 +16,8 @@ MAX_LENGTH = 998  # characters of a name or an address
 
 _SHORT = 200  # characters of what is remembered
 
-# What decides where a field is cut: commas, the last angle, a quote or comment that is not passed over. Passed over is
-# a quote whose end is near, and a comment without another one within. A comma between angles says nothing.
-_MANY = 100  # that are passed over at once
+_MANY = 100  # pieces that a pattern takes at once; unbounded it is not safe, see tests/test_patterns.py
+# What is passed over: a quote whose end is near, and a comment without another one within.
 _WHOLE = rf'"(?=[^"]{{0,{MAX_LENGTH - 1}}}+")(?:[^"\\]++|\\(?!(?<!\\\\)"))*"|\([^()]*+\)'
 
 
@@ -28,6 +27,8 @@ def _passing(others: str) -> str:
 
 
 _OPEN, _CLOSED = _passing('[^<>("]'), _passing('[^,;<>("]')  # what stands behind an angle
+# What decides where a field is cut: commas, the last angle, a quote or comment that is not passed over. A comma between
+# angles says nothing.
 _MARKS = re.compile(
     rf'[,;][\s,;]*+|(?:(?:{_WHOLE})[^,;<>("]*+){{1,{_MANY}}}|["(]|(?:([<>])(?:(?<=<){_OPEN}|{_CLOSED})){{1,{_MANY}}}'
 )

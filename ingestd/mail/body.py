@@ -80,7 +80,7 @@ def _in_body(lines: list[str], *, pasted: bool) -> tuple[tuple[tuple[str, str], 
         return headers, end
     for start in range(at + 1, min(len(lines), _DEEPEST)):
         line, above = lines[start], lines[start - 1]
-        if line.startswith("---") and is_separator(line):
+        if line.startswith("---") and is_separator(line):  # most lines are told by their first letters, without a call
             break
         if "-" in above and _is_scissors(above):
             headers, end = _block(lines, start if line.strip() else start + 1)

@@ -19,8 +19,6 @@ _NEEDED = re.compile(
     r"diff [^\n]*+(?:\n[^\n]*+){0,3}?\n(?:Binary files|Files)(?: [^\n]*)? differ(?:\n|\Z)|"
     rf"(?:{_HEADER_LINE})[^\n]*+\n(?:{_HEADER_LINE}|--- |GIT binary patch|Binary files ))"
 )
-
-
 _NO_LINES = Layout([], "", {})
 
 
@@ -30,7 +28,7 @@ class Diff:
 
     text: str
     ordinary: Ordinary | None  # its beginning, as far as that was read at once
-    rest: Layout  # of the lines below, which were read line by line
+    rest: Layout  # of the lines below, or of all where none was read at once
     frayed: bool = field(default=False, compare=False)  # a hunk has a line below it that belongs nowhere
     joined: tuple["Diff", ...] = ()  # what it was made of, where it was several
 

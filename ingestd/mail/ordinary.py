@@ -12,8 +12,8 @@ _FILE = re.compile(
     r"diff --git a/([^\s\"]{1,4000}+) b/\1\n(?:(new|deleted) file mode \d+\n)?"
     r"(index ([0-9a-f]{4,64}+)\.\.([0-9a-f]{4,64}+)(?: \d+)?\n)--- (a/\1|/dev/null)\n\+\+\+ (b/\1|/dev/null)(?=\n)"
 )
-# Lines that may be a hunk's, as many as are taken at once. One that looks like a file's name is none.
-_MANY = 1_000
+_MANY = 1_000  # lines that a pattern takes at once; unbounded it is not safe, see tests/test_patterns.py
+# Lines that may be a hunk's. One that looks like a file's name is none.
 _LINES = rf"(?:\n[-+ ](?!-- (?<=--- )|\+\+ (?<=\+\+\+ ))[^\n]*+){{1,{_MANY}}}"
 _MORE_LINES = re.compile(_LINES)
 _HUNK = re.compile(rf"\n{hunk.HEADER}[^\n]*+({_LINES})")

@@ -16,7 +16,8 @@ _SAYING_LINE = re.compile(rf"\n(?:{'|'.join(map(re.escape, _SAYING))})")
 _SIGNS = frozenset(words[:4] for words in _SAYING)
 _LOUD = "-dI*@oncrsiBFG"  # their first characters
 _QUIET = re.compile(f"[^{_LOUD}]*")
-# Lines that may say something, and a few quiet ones among them. It begins with a set alone, for a quick search.
+# Lines that may say something, and a few quiet ones among them. It begins with a set alone, for a quick search, and has
+# a bound, without which it would not be safe (tests/test_patterns.py).
 _LOUD_SPAN = re.compile(f"[{_LOUD}][{_LOUD}]*(?:[^{_LOUD}]{{1,8}}[{_LOUD}]+){{0,1000}}")
 _MISSES = 16  # lines that begin as if they said something; behind so many in a row all lines are asked at once
 

@@ -60,9 +60,9 @@ def _room(size: int) -> int:
 class Splitter:
     """The state machine. Of the lines above `at`, those from `open` on may be the diff's or the message's.
 
-    A step is a line, a run of quiet lines, or a file with its header and its hunks; half of one more is a hunk that is
-    not quite as git writes it, and one more where another hunk stands above it. What git writes has as many characters
-    as there is room for.
+    A step is a line, a run of quiet lines, or a file with its header and its hunks. A hunk that is not quite as git
+    writes it is half a step more, or some, as `hunk` says; so is one below another one, a word that opens no diff, and
+    binary data. What git writes has as many characters as there is room for.
     """
 
     def __init__(self, lines: list[str], size: int, trust: Trust) -> None:

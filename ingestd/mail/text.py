@@ -16,7 +16,7 @@ UNREAD = "too many small pieces for a diff"
 _ORIGINAL = re.compile(r"[ \t]*-{2,20}\s?original message\s?-{2,20}:?[ \t]*(?=\n|\Z)")
 _HEADERS = re.compile(r"from: .{3,200}\nsent: ")
 _BELOW = (("original message", _ORIGINAL, 40), ("\nsent: ", _HEADERS, 210))  # its word, and how far it begins in front
-# Some write it above lines that have quote signs: then it says nothing of the others.
+# Some write it above lines that have quote signs, at most so far above: then it says nothing of the others.
 _SIGNED = re.compile(r"[^\n]*+(?:\n(?:[ \t]*+|[a-z-]{2,20}: [^\n]*+)(?=\n)){0,50}\n>")
 _QUOTES = re.compile(r"\n>[^\n]*+(?:\n>[^\n]*+)*+")  # it begins with two letters, for a quick search
 _FEW = 8  # texts of a mail
@@ -28,7 +28,7 @@ _MORE_CR = re.compile(r"(?<!\r)\r+(?=\n|\Z)")
 # format=flowed (RFC 3676)
 _NOT_STUFFED = re.compile(r"\n (?![ >\n]|\Z|From)")
 _FOLDED = re.compile(r"(\ndiff [^\n]*)( )\n([^\n]*)")  # the first line of a file
-# Lines that are quoted, and signatures.
+# Lines that are quoted, and signatures, as many as are taken at once.
 _STAYS = re.compile(r"(\n(?:>[^\n]*+(?:\n>[^\n]*+)*+|-- (?![^\n])(?:\n-- (?![^\n])){0,100}))")
 
 
@@ -334,10 +334,11 @@ def unflow(text: str, *, delsp: bool) -> str:
     pieces = _STAYS.split(text)  # in turn: lines that may be joined, and lines that stay
     blank = "" if delsp else " "
     said = [lines.replace(" \n", blank) for lines in pieces[::2]]
+    soft = [lines[-1:] == " " for lines in pieces[::2]]  # does the last one end with a blank, too?
     if delsp:
-        said = [new[:-1] if lines[-1:] == " " else new for lines, new in zip(pieces[::2], said, strict=True)]
-    if "\n-- " in text:  # what is joined with a signature, too
-        above = zip(pieces[:-1:2], pieces[1::2], strict=True)
-        pieces[1::2] = [stays[lines[-1:] == " " and stays[1] == "-" :] for lines, stays in above]
+        said = [lines[:-1] if ends else lines for lines, ends in zip(said, soft, strict=True)]
+    if "\n-- " in text:  # a signature is joined with the line above, a quote is not
+        stays = zip(pieces[1::2], soft[:-1], strict=True)
+        pieces[1::2] = [lines[1:] if ends and lines[1] == "-" else lines for lines, ends in stays]
     pieces[::2] = said
     return "".join(pieces)[1:]

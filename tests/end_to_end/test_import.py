@@ -2,7 +2,6 @@
 
 import gzip
 import os
-import pty
 import signal
 import subprocess
 import time
@@ -13,6 +12,7 @@ import pytest
 from daemon_process import DaemonProcess
 from mails import mail, series
 from sources import made
+from terminal import open_terminal
 
 from end_to_end import database
 
@@ -143,7 +143,7 @@ def test_it_is_killed_and_goes_on(site: DaemonProcess, database_url: str, tmp_pa
 def test_a_terminal_shows_how_it_goes(site: DaemonProcess, tmp_path: Path) -> None:
     mails = [mail(f"{number}@example.org", f"Number {number}") for number in range(120)]
     (tmp_path / "x").write_bytes(made.mbox(mails))
-    ours, theirs = pty.openpty()
+    ours, theirs = open_terminal()
     command = [*site.command, "import", "--rate", "80", str(tmp_path / "x")]
     with subprocess.Popen(command, stdin=theirs, stderr=theirs, env=site.environment) as process:
         os.close(theirs)

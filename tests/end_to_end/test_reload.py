@@ -12,6 +12,7 @@ import pytest
 from daemon_process import DaemonProcess
 from mails import mail
 from systemd.listener import Ear
+from terminal import open_terminal
 
 from end_to_end import database
 from end_to_end.peer import Peer, on_the_wire
@@ -143,7 +144,7 @@ def test_many_at_once(start_daemon: StartDaemon, database_url: str) -> None:
 
 def test_a_terminal_that_is_closed_ends_it(daemon: DaemonProcess) -> None:
     assert daemon.terminate() == 0
-    leader, terminal = os.openpty()
+    leader, terminal = open_terminal()
     pid = os.fork()
     if pid == 0:
         os.setsid()

@@ -54,6 +54,16 @@ def test_every_transfer_encoding_gives_the_same_mail() -> None:
         assert mail.content_key == plain.content_key
 
 
+@pytest.mark.parametrize("blank", [" ", "\t", "\r", "\f", "\v", "\x85", "\xa0", " \n ", "; ;"])
+def test_any_blank_may_stand_behind_a_parameter(blank: str) -> None:
+    """It belongs to no value, and no value keeps its semicolon."""
+    for end in (f";{blank}", f";{blank}charset=utf-8;{blank}"):
+        headers, _, _ = header.read(f"Content-Type: multipart/mixed; format=flowed; boundary=b{end}\n\n".encode())
+        kind, parameters = mime.content_type(headers)
+        assert (kind, parameters["boundary"], parameters["format"]) == ("multipart/mixed", "b", "flowed")
+        assert parameters.get("charset", "utf-8") == "utf-8"
+
+
 def test_what_a_list_appends_to_base64_is_kept_as_text() -> None:
     encoded = base64.encodebytes(b"Hello, this is a line of text\n") + b"_____\nlist info (here): x\n"
     mail = parse(_single(encoded, encoding="base64"))

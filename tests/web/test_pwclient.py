@@ -1,6 +1,7 @@
 """Each command of pwclient, with each of its options."""
 
 import re
+import shutil
 from itertools import pairwise
 
 import pytest
@@ -104,13 +105,19 @@ async def test_pwclient_shows_and_gets(world: World) -> None:
     assert (directory / "2-3-part-2-say-word.patch").read_text() == mboxes[1]
     for path in directory.glob("*.patch"):
         path.unlink()
+    for command in ("info", "get", "git-am"):
+        assert (await run("pwclient", command, "99999", check=False)).status == 1
+
+
+@pytest.mark.skipif(shutil.which("patch") is None, reason="needs patch")
+async def test_pwclient_applies_with_patch(world: World) -> None:
+    run, (first, second), directory = world.desk.run, map(str, world.patches[:2]), world.repository.directory
     await run("pwclient", "apply", "-p", "demo", first, second)
     text = (directory / "file.c").read_text()
     assert ("word 1" in text, "word 2" in text, "word 3" in text) == (True, True, False)
     again = await run("pwclient", "apply", first, check=False)
     assert (again.status, "Apply failed with exit status" in again.error) == (1, True)
-    for command in ("info", "get", "apply", "git-am"):
-        assert (await run("pwclient", command, "99999", check=False)).status == 1
+    assert (await run("pwclient", "apply", "99999", check=False)).status == 1
 
 
 async def test_pwclient_applies_with_git(world: World) -> None:
