@@ -56,11 +56,13 @@ def begin(text: str, start: int) -> tuple[Ordinary | None, int]:
         while found := _HUNK.match(text, at):
             before, after, inside = found.groups("1")
             at = found.end()
-            if inside.count("\n") == _MANY:
+            lines = inside.count("\n")
+            if lines == _MANY:
                 while more := _MORE_LINES.match(text, at):
                     at = more.end()
                 inside = text[found.start(3) : at]
-            lines, plus, minus = inside.count("\n"), inside.count("\n+"), inside.count("\n-")
+                lines = inside.count("\n")
+            plus, minus = inside.count("\n+"), inside.count("\n-")
             if lines - plus > int(before) and inside.endswith(_SIGNATURE):
                 inside, at, lines, minus = inside[: -len(_SIGNATURE)], at - len(_SIGNATURE), lines - 1, minus - 1
             whole = lines - plus == int(before) and lines - minus == int(after) and lines > 0
